@@ -1,0 +1,128 @@
+"""Numbered changes for open dashboards: hints, coalesced, over Django Channels.
+
+Each change of a system carries the next number of that system's sequence, so that a browser that misses one sees the
+gap and asks for a new snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from typing import Any, Protocol
+
+import redis
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+QUIET_SECONDS = 0.05  # at most 20 pushes a second and system; the first of a burst leaves at once
+
+
+class Sequence(Protocol):
+    """Numbers the changes of each system."""
+
+    def next(self, system_id: int) -> int: ...
+    def current(self, system_id: int) -> int: ...
+
+
+class MemorySequence:
+    """Numbers within one process. It starts at the clock, so that a restart never repeats a number."""
+
+    def __init__(self) -> None:
+        self._start = int(time.time() * 1000)
+        self._numbers: dict[int, int] = defaultdict(lambda: self._start)
+        self._lock = threading.Lock()
+
+    def next(self, system_id: int) -> int:
+        with self._lock:
+            self._numbers[system_id] += 1
+            return self._numbers[system_id]
+
+    def current(self, system_id: int) -> int:
+        return self._numbers[system_id]
+
+
+class RedisSequence:
+    """Numbers shared by all processes."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+
+    def next(self, system_id: int) -> int:
+        return int(self._client.incr(f"vsm:live:{system_id}"))
+
+    def current(self, system_id: int) -> int:
+        return int(self._client.get(f"vsm:live:{system_id}") or 0)
+
+
+class Pusher:
+    """Coalesces changes per system; one thread sends them."""
+
+    def __init__(self, sequence: Sequence) -> None:
+        self.sequence = sequence
+        self._waiting: dict[int, dict[tuple[str, str], Any]] = defaultdict(dict)
+        self._signal = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def push(self, system_id: int, kind: str, key: str, body: Any) -> None:
+        """Queue a change; a newer change of the same *kind* and *key* replaces one that has not left."""
+        with self._signal:
+            self._waiting[system_id][kind, key] = body
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="live-pusher", daemon=True)
+                self._thread.start()
+            self._signal.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._signal:
+                while not self._waiting:
+                    self._signal.wait()
+                batch, self._waiting = self._waiting, defaultdict(dict)
+            for system_id, changes in batch.items():
+                self._send(system_id, changes)
+            time.sleep(QUIET_SECONDS)
+
+    def _send(self, system_id: int, changes: dict[tuple[str, str], Any]) -> None:
+        body = [{"kind": kind, "key": key, "body": value} for (kind, key), value in changes.items()]
+        try:
+            number = self.sequence.next(system_id)
+            message = {"type": "live.change", "seq": number, "changes": body}
+            async_to_sync(get_channel_layer().group_send)(group(system_id), message)
+        except (redis.RedisError, OSError) as error:
+            logger.warning("Open dashboards were not told of a change: %s", error)
+
+
+_pusher: Pusher | None = None
+_pusher_lock = threading.Lock()
+
+
+def pusher() -> Pusher:
+    """Return this process's pusher, made on first use."""
+    global _pusher
+    with _pusher_lock:
+        if _pusher is None:
+            sequence = MemorySequence() if settings.EMBEDDED else RedisSequence(settings.REDIS_URL)
+            _pusher = Pusher(sequence)
+        return _pusher
+
+
+def push(system_id: int, kind: str, key: str, body: Any) -> None:
+    """Tell every open dashboard of *system_id* about one change; never fails the caller.
+
+    *kind* is one of `unit`, `samples`, `assessment`, `alert`, `tick`, `fleet`; *key* tells which one; *body* is JSON.
+    """
+    pusher().push(system_id, kind, key, body)
+
+
+def current_number(system_id: int) -> int:
+    """Return the number of the last change sent, for the snapshot."""
+    return pusher().sequence.current(system_id)
+
+
+def group(system_id: int) -> str:
+    """Return the Channels group of a system's dashboards."""
+    return f"dashboard.{system_id}"

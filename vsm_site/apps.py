@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class VsmSiteConfig(AppConfig):
+    name = "vsm_site"
+    verbose_name = "Site"

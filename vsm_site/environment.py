@@ -1,0 +1,84 @@
+"""The only module that reads the environment: typed, and loud when a variable cannot work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ConfigurationError(SystemExit):
+    """A variable that cannot work; the message names it."""
+
+
+class Environment(BaseSettings):
+    """Every variable the platform knows; `.env.example` has a sentence for each."""
+
+    model_config = SettingsConfigDict(env_prefix="VSM_", env_file=ROOT / ".env", extra="ignore", populate_by_name=True)
+
+    profile: Literal["embedded", "services"] = "embedded"
+    home: Path = ROOT / "var"
+    broker_url: str = ""
+    redis_url: str = ""
+    database_url: str = Field("", validation_alias="DATABASE_URL")
+    secret_key: str = ""
+    port: int = Field(8000, ge=1, le=65535)
+    host: str = "127.0.0.1"
+    allowed_hosts: str = "localhost,127.0.0.1,[::1]"
+    trusted_origins: str = ""
+    admin_user: str = "admin"
+    admin_password: str = ""
+    statsd_port: int = Field(8125, ge=0, le=65535)
+    flower_port: int = Field(5555, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    archive_url: str = ""
+    debug: bool = False
+    secure_cookies: bool = False
+    hot_max_samples: int = Field(1_000_000, ge=1_000)
+    http_allow: str = ""
+    ingest_max_bytes: int = Field(5_000_000, ge=1_000)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_scheme(cls, value: str) -> str:
+        if value and value.split("://")[0] not in {"vsm", "amqp", "amqps", "redis", "rediss"}:
+            raise ValueError("must start with amqp://, amqps://, redis:// or rediss://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: str) -> str:
+        if value and value.split("://")[0] not in {"redis", "rediss", "unix"}:
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _services_need_servers(self) -> Environment:
+        if self.profile == "services":
+            wanted = {"VSM_BROKER_URL": self.broker_url, "VSM_REDIS_URL": self.redis_url, "DATABASE_URL": self.database_url}
+            missing = [name for name, value in wanted.items() if not value]
+            if missing:
+                raise ValueError(f"{', '.join(missing)} must be set when VSM_PROFILE=services")
+        return self
+
+
+def load() -> Environment:
+    """Read the environment. Raises SystemExit naming each variable that is wrong."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        raise ConfigurationError(describe(error)) from None
+
+
+def describe(error: ValidationError) -> str:
+    """Say in one line per mistake which variable is wrong and why, never its value (it may be a secret)."""
+    lines = []
+    for mistake in error.errors():
+        name = str(mistake["loc"][0]) if mistake["loc"] else ""
+        variable = name if name == "DATABASE_URL" or not name else f"VSM_{name.upper()}"
+        lines.append(f"{variable}: {mistake['msg']}" if variable else mistake["msg"])
+    return "The configuration cannot work:\n  " + "\n  ".join(lines)
