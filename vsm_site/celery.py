@@ -76,7 +76,7 @@ app.conf.update(
         "sweep-outbox": {"task": "messaging.sweep", "schedule": every(5), "options": {"expires": 5}},
         "roll-up": {"task": "telemetry.roll_up", "schedule": every(60), "options": {"expires": 60}},
         "evict": {"task": "telemetry.evict", "schedule": every(300), "options": {"expires": 300}},
-        "forget-slots": {"task": "s2_coordination.forget_old_slots", "schedule": every(600), "options": {"expires": 600}},
+        "forget-slots": {"task": "messaging.forget_old_slots", "schedule": every(600), "options": {"expires": 600}},
         "forget-history": {"task": "health.forget_history", "schedule": every(3600), "options": {"expires": 3600}},
         "forget-failures": {"task": "s1_operations.forget_failures", "schedule": every(3600), "options": {"expires": 3600}},
         "forget-alerts": {"task": "alerts.forget_alerts", "schedule": every(3600), "options": {"expires": 3600}},

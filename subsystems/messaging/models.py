@@ -1,4 +1,4 @@
-"""Facts on their way (the outbox) and what receivers have already heard (the inbox)."""
+"""Facts on their way (the outbox), what receivers have already heard (the inbox), and which slots were claimed."""
 
 from __future__ import annotations
 
@@ -39,3 +39,20 @@ class InboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.receiver} heard {self.message_id}"
+
+
+class SlotRun(models.Model):
+    """One slot of one job: the unique row is the claim, so that a slot's work is done once."""
+
+    job = models.CharField(max_length=60)
+    slot = models.BigIntegerField(help_text="Start of the slot, epoch seconds")
+    period_seconds = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-slot"]
+        constraints = [models.UniqueConstraint(fields=["job", "slot"], name="slot_runs_once")]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.slot}"

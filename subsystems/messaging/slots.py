@@ -1,4 +1,7 @@
-"""Doing periodic work once per slot, whoever asks."""
+"""Doing periodic work once per slot, whoever asks.
+
+It lives down here, beside the outbox, because the collectors of S1 claim slots too and may not import S2.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from subsystems.kernel.slots import slot_of
-from subsystems.s2_coordination.models import SlotRun
+from subsystems.messaging.models import SlotRun
 
 KEEP = timedelta(hours=1)
 
