@@ -1,0 +1,90 @@
+"""Series and their ids: looked up in this process first, made in bulk, bounded per system."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from subsystems.telemetry.models import Series
+from subsystems.telemetry.samples import labels_text, series_key
+
+MAX_SERIES_PER_SYSTEM = 100_000
+CHUNK = 5_000
+
+Name = tuple[str, str, str]  # source, metric, labels as text
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A series that a sample names."""
+
+    source: str
+    metric: str
+    labels: Mapping[str, str]
+
+    @property
+    def name(self) -> Name:
+        return self.source, self.metric, labels_text(self.labels)
+
+
+_ids: dict[tuple[int, Name], int] = {}
+_lock = threading.Lock()
+
+
+def known_id(system_id: int, name: Name) -> int | None:
+    """Return the id of a series that this process has met."""
+    return _ids.get((system_id, name))
+
+
+def series_ids(system_id: int, wanted: Iterable[Wanted], *, limit: int = MAX_SERIES_PER_SYSTEM) -> dict[Name, int]:
+    """Return the ids of *wanted*, making those that are new; what would exceed *limit* series is left out."""
+    missing = {series_key(system_id, *item.name): item for item in wanted}
+    found = _stored(missing)
+    new = {key: item for key, item in missing.items() if item.name not in found}
+    if new:
+        found |= _created(system_id, new, limit)
+    _remember(system_id, found)
+    return found
+
+
+def forget_ids() -> None:
+    """Empty this process's memory of ids."""
+    with _lock:
+        _ids.clear()
+
+
+def _stored(missing: Mapping[str, Wanted]) -> dict[Name, int]:
+    found: dict[Name, int] = {}
+    for keys in _chunks(list(missing)):
+        rows = Series.objects.filter(key__in=keys).values_list("key", "pk").order_by()
+        found |= {missing[key].name: pk for key, pk in rows}
+    return found
+
+
+def _created(system_id: int, new: Mapping[str, Wanted], limit: int) -> dict[Name, int]:
+    """Insert series; where another process was first, its row's id comes back."""
+    room = max(0, limit - Series.objects.filter(system_id=system_id).count())
+    rows = [
+        Series(system_id=system_id, source=item.source, metric=item.metric, labels=dict(item.labels), key=key)
+        for key, item in list(new.items())[:room]
+    ]
+    made = Series.objects.bulk_create(rows, update_conflicts=True, unique_fields=["key"], update_fields=["metric"])
+    return {new[row.key].name: row.pk for row in made}
+
+
+def _remember(system_id: int, found: Mapping[Name, int]) -> None:
+    """Keep ids once they are committed: a rollback would leave ids of rows that never were."""
+
+    def keep() -> None:
+        with _lock:
+            _ids.update({(system_id, name): pk for name, pk in found.items()})
+
+    transaction.on_commit(keep)
+
+
+def _chunks(keys: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]
