@@ -9,10 +9,10 @@ from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vsm_site.settings")
 
-from django.conf import settings  # noqa: E402  (needs the variable above)
+from django.conf import settings
 
-from vsm_site import transport  # noqa: E402
-from vsm_site.schedules import every  # noqa: E402
+from vsm_site import transport
+from vsm_site.schedules import every
 
 transport.register()
 app = Celery("vsm")
@@ -78,7 +78,11 @@ app.conf.update(
         "evict": {"task": "telemetry.evict", "schedule": every(300), "options": {"expires": 300}},
         "forget-slots": {"task": "messaging.forget_old_slots", "schedule": every(600), "options": {"expires": 600}},
         "forget-history": {"task": "health.forget_history", "schedule": every(3600), "options": {"expires": 3600}},
-        "forget-failures": {"task": "s1_operations.forget_failures", "schedule": every(3600), "options": {"expires": 3600}},
+        "forget-failures": {
+            "task": "s1_operations.forget_failures",
+            "schedule": every(3600),
+            "options": {"expires": 3600},
+        },
         "forget-alerts": {"task": "alerts.forget_alerts", "schedule": every(3600), "options": {"expires": 3600}},
     },
 )

@@ -59,7 +59,11 @@ class Environment(BaseSettings):
     @model_validator(mode="after")
     def _services_need_servers(self) -> Environment:
         if self.profile == "services":
-            wanted = {"VSM_BROKER_URL": self.broker_url, "VSM_REDIS_URL": self.redis_url, "DATABASE_URL": self.database_url}
+            wanted = {
+                "VSM_BROKER_URL": self.broker_url,
+                "VSM_REDIS_URL": self.redis_url,
+                "DATABASE_URL": self.database_url,
+            }
             missing = [name for name, value in wanted.items() if not value]
             if missing:
                 raise ValueError(f"{', '.join(missing)} must be set when VSM_PROFILE=services")

@@ -1,0 +1,69 @@
+"""Fixtures that every part shares, and which tests this machine can run.
+
+Files under `services/` need `VSM_PROFILE=services` and real servers; files under `browser/` need Chromium. What cannot
+run is skipped with a reason that `make test` repeats in its last line.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from django.conf import settings
+from django.core.cache import cache
+
+from subsystems.telemetry import registry
+from subsystems.telemetry.store import hot_tier
+from vsm_site import transport
+from vsm_site.celery import CONSUMED, app
+
+HERE = Path(__file__).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, and skip those whose server or browser is not here."""
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in {"services", "browser"}:
+            item.add_marker(folder)
+        if item.get_closest_marker("services") and settings.EMBEDDED:
+            item.add_marker(pytest.mark.skip(reason="needs VSM_PROFILE=services with RabbitMQ, Redis and PostgreSQL"))
+        if item.get_closest_marker("browser") and CHROMIUM is None:
+            item.add_marker(pytest.mark.skip(reason="needs Chromium"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the browser, for Playwright's `executable_path`."""
+    assert CHROMIUM is not None
+    return CHROMIUM
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_over() -> Iterator[None]:
+    """Caches and the in-process broker outlive a test; the next one must not meet what this one left."""
+    yield
+    cache.clear()
+    transport.reset()
+    registry.forget_ids()
+    hot_tier().clear()
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> Iterator[object]:
+    """A real worker on every queue of the platform, in threads of this process."""
+    with start_worker(
+        app,
+        pool="threads",
+        concurrency=4,
+        queues=CONSUMED,
+        perform_ping_check=False,
+        loglevel="WARNING",
+        without_heartbeat=True,
+        shutdown_timeout=20,
+    ) as running:
+        yield running
