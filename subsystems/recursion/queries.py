@@ -27,7 +27,11 @@ def systems_for(user: Principal, scope: str = "read", token: ApiToken | None = N
         return System.objects.none()
     ids = _system_ids(user, scope)
     systems = System.objects.all() if ids is None else System.objects.filter(pk__in=ids)
-    return systems if token is None or token.system_id is None else systems.filter(pk__in=with_descendants([token.system_id]))
+    return (
+        systems
+        if token is None or token.system_id is None
+        else systems.filter(pk__in=with_descendants([token.system_id]))
+    )
 
 
 def holds(user: Principal, scope: str, token: ApiToken | None = None) -> bool:

@@ -26,12 +26,19 @@ def create_token(
     """
     unknown = sorted(set(scopes) - set(ApiToken.Scope.values))
     if unknown or not scopes:
-        raise Invalid(f"Scopes are {', '.join(ApiToken.Scope.values)}; got {', '.join(unknown) or 'none'}.", field="scopes")
+        raise Invalid(
+            f"Scopes are {', '.join(ApiToken.Scope.values)}; got {', '.join(unknown) or 'none'}.", field="scopes"
+        )
     _refuse_more_than_held(user, scopes, system)
     secret = f"vsm_{secrets.token_urlsafe(32)}"
     token = ApiToken.objects.create(
-        user=user, name=name, scopes=sorted(set(scopes)), system=system, expires_at=expires_at,
-        prefix=secret[:10], digest=digest(secret),
+        user=user,
+        name=name,
+        scopes=sorted(set(scopes)),
+        system=system,
+        expires_at=expires_at,
+        prefix=secret[:10],
+        digest=digest(secret),
     )
     return token, secret
 
