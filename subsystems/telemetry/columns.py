@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,8 @@ class Pieces:
 
     def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Pieces:
         """Return the chosen pieces."""
-        return Pieces(*(column[chosen] for column in self._fields()))
+        series, *rest = self._fields()
+        return Pieces(series[chosen], *(column[chosen] for column in rest))
 
     def ordered(self) -> Pieces:
         """Return the same pieces by series, then time."""
@@ -68,7 +70,7 @@ class Pieces:
         column: Floats = getattr(self, agg)
         return column
 
-    def _fields(self) -> tuple[npt.NDArray[np.generic], ...]:
+    def _fields(self) -> tuple[Any, ...]:
         return self.series, self.at, self.count, self.sum, self.min, self.max, self.last
 
 

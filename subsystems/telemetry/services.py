@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from subsystems.kernel.errors import TransientError
-from subsystems.telemetry import registry
-from subsystems.telemetry.columns import columns
+from subsystems.telemetry import registry, warm
+from subsystems.telemetry.columns import as_pieces, columns, grouped
 from subsystems.telemetry.samples import (
     HOT_SECONDS,
     Outcome,
@@ -22,8 +24,12 @@ from subsystems.telemetry.samples import (
     source_refusal,
 )  # fmt: skip
 from subsystems.telemetry.store import hot_tier
+from subsystems.telemetry.warm import STEP_SECONDS
 
 logger = logging.getLogger(__name__)
+WARM_SECONDS = 7 * 86_400.0  # 000-60
+LATE_SECONDS = 2 * STEP_SECONDS  # minutes before the newest roll-up that are always done again
+SPAN_SECONDS = 10 * STEP_SECONDS  # read at once: an hour of a full tier would be a large copy
 
 
 @dataclass
@@ -54,6 +60,43 @@ def record(batches: Mapping[str, Sequence[Sample]], *, system_id: int, now: floa
 def evict(*, now: float) -> int:
     """Forget what is older than the hot tier keeps; return how many samples that were."""
     return hot_tier().evict(now - HOT_SECONDS)
+
+
+def roll_up(*, now: float) -> int:
+    """Write the roll-ups of every closed minute that changed; return how many. Running twice writes the same again.
+
+    Besides minutes that got samples, however late, those since the newest roll-up are done: a crash between taking the
+    list of minutes and writing them loses nothing that is still hot.
+    """
+    tier = hot_tier()
+    closed = now // STEP_SECONDS * STEP_SECONDS
+    taken = tier.take_dirty(closed)
+    try:
+        return sum(_roll_up(start, end) for start, end in _spans(taken, closed))
+    except BaseException:
+        tier.mark_dirty(taken)
+        raise
+
+
+def forget_rollups(*, now: float) -> int:
+    """Delete roll-ups past their retention (2-26); return how many."""
+    return warm.forget(now - WARM_SECONDS)
+
+
+def _spans(taken: Sequence[int], closed: float) -> list[tuple[float, float]]:
+    """Return [start, end) spans of at most ten minutes that hold all minutes to roll up."""
+    newest = warm.newest()
+    oldest = closed - HOT_SECONDS
+    since = oldest if newest is None else max(oldest, newest - LATE_SECONDS)
+    start = min([since, *taken])
+    return [(at, min(at + SPAN_SECONDS, closed)) for at in np.arange(start, closed, SPAN_SECONDS).tolist()]
+
+
+def _roll_up(start: float, end: float) -> int:
+    samples = hot_tier().read(None, start, np.nextafter(end, start))
+    pieces = grouped(as_pieces(samples), STEP_SECONDS)
+    warm.write(pieces)
+    return len(pieces)
 
 
 def _take_in(batches: Mapping[str, Sequence[Sample]], *, now: float) -> _Intake:

@@ -131,6 +131,7 @@ class HotTierContract:
 
     def test_threads_may_append_and_read_at_once(self, tier: HotTier) -> None:
         """Collectors, ingest and dashboards share one tier."""
+
         def write(series: int) -> None:
             for n in range(50):
                 tier.append(columns([series] * 4, [NOON + n] * 4, [1.0] * 4))

@@ -1,0 +1,43 @@
+"""Doors of telemetry."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from celery import shared_task
+
+from subsystems.kernel.errors import TransientError
+from subsystems.kernel.triggerable import Arguments, triggerable
+from subsystems.telemetry import services
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="telemetry.roll_up", soft_time_limit=50, time_limit=60)
+def roll_up() -> None:
+    """Write due roll-ups. Running twice is safe: the same rows are written again.
+
+    A hot tier that is down is left to the next minute; what is due stays due.
+    """
+    try:
+        services.roll_up(now=time.time())
+    except TransientError as error:
+        logger.warning("Nothing was rolled up: %s", error)
+
+
+@shared_task(name="telemetry.evict", soft_time_limit=240, time_limit=300)
+def evict() -> None:
+    """Forget what is past its time in both tiers. Running twice is safe: the second finds nothing."""
+    now = time.time()
+    services.forget_rollups(now=now)
+    try:
+        services.evict(now=now)
+    except TransientError as error:
+        logger.warning("The hot tier was not cleaned: %s", error)
+
+
+@triggerable("telemetry.roll_up_now")
+def roll_up_now(arguments: Arguments) -> dict[str, int]:
+    """Write the roll-ups of all closed minutes now."""
+    return {"rollups": services.roll_up(now=time.time())}
