@@ -1,0 +1,72 @@
+// The open alerts, with what may be done about them.
+import { config, withSystem } from "./config.js";
+import { badge, setBadge } from "./badge.js";
+import { el, keyed, setClass, setText } from "./dom.js";
+import { ago, epoch, metricValue } from "./format.js";
+import { post } from "./post.js";
+
+const RANK = { critical: 0, warning: 1, info: 2 };
+
+export function showAlerts(live, box, count) {
+  const list = el("div", { class: "alert-list" });
+  const none = el("p", { class: "empty" }, "Nothing is firing. ");
+  if (config.mayOperate) none.append(el("a", { href: withSystem("/dashboard/alerts/rules/add/") }, "Write a rule"), " to be told when something should be.");
+
+  return function draw() {
+    if (live.seq === null) return;
+    const alerts = [...live.data.alerts.values()].sort(byUrgency);
+    const firing = alerts.filter((alert) => alert.state === "firing").length;
+    setText(count, alerts.length ? `${firing} firing, ${alerts.length - firing} pending` : "");
+    const wanted = alerts.length ? list : none;
+    if (box.firstElementChild !== wanted) box.replaceChildren(wanted);
+    keyed(list, alerts, (alert) => alert.id, make, (node, alert) => update(node, alert, live));
+  };
+}
+
+function byUrgency(a, b) {
+  return (a.state === "pending") - (b.state === "pending") || RANK[a.severity] - RANK[b.severity] || b.id - a.id;
+}
+
+function make(alert) {
+  const title = alert.rule_id ? el("a", { class: "alert-title", href: `/dashboard/alerts/rules/${alert.rule_id}/${config.query}` }) : el("span", { class: "alert-title" });
+  const node = el("article", { class: "alert-item", "data-alert": alert.id },
+    el("div", { class: "alert-head" }, badge(alert.severity, "severity-"), title),
+    el("div", { class: "breakable alert-what" }), el("div", { class: "quiet alert-state" }), el("p", { class: "error", hidden: true, role: "alert" }));
+  if (config.mayOperate) node.append(actions(node, alert.id));
+  node.classList.add("is-new");
+  return node;
+}
+
+function actions(node, id) {
+  const button = (verb, word) => el("button", { type: "button", "data-verb": verb, onclick: (event) => act(node, event.currentTarget, `/dashboard/alerts/${id}/${verb}/`) }, word);
+  return el("div", { class: "actions" }, button("acknowledge", "Acknowledge"), button("resolve", "Resolve"));
+}
+
+async function act(node, button, path) {
+  const error = node.querySelector(".error");
+  button.disabled = true;
+  error.hidden = true;
+  try {
+    await post(withSystem(path)); // the change itself comes back as every other: pushed
+  } catch (problem) {
+    setText(error, problem.message);
+    error.hidden = false;
+  }
+  button.disabled = false;
+}
+
+function update(node, alert, live) {
+  setClass(node, `alert-item severity-${alert.severity} is-${alert.state}${node.classList.contains("is-new") ? " is-new" : ""}`);
+  setBadge(node.querySelector(".badge"), alert.severity, "severity-");
+  setText(node.querySelector(".alert-title"), alert.title);
+  const metric = alert.metric ?? "";
+  const value = alert.value === null ? "no value" : metricValue(metric, alert.value);
+  const limit = alert.threshold === null || alert.threshold === undefined ? "" : ` (limit ${metricValue(metric, alert.threshold)})`;
+  setText(node.querySelector(".alert-what"), `${alert.subject}: ${value}${limit}`);
+  const since = epoch(alert.state === "firing" ? alert.fired_at : alert.pending_at);
+  const by = alert.acknowledged_by ? ` · acknowledged by ${alert.acknowledged_by}` : alert.acknowledged_at ? " · acknowledged" : "";
+  const told = alert.suppressed ? ` · not told (${alert.suppressed.replaceAll("_", " ")})` : "";
+  setText(node.querySelector(".alert-state"), `${alert.state} since ${since === null ? "?" : ago(live.now() - since)}${by}${told}`.replace(/since (.*) ago/, "for $1"));
+  const acknowledge = node.querySelector("[data-verb=acknowledge]");
+  if (acknowledge) acknowledge.hidden = Boolean(alert.acknowledged_at);
+}

@@ -1,0 +1,11 @@
+// Health and severity as a shape, a word and a colour.
+import { el, setClass, setText } from "./dom.js";
+
+export function badge(word, prefix = "") {
+  return el("span", { class: `badge ${prefix}${word}` }, word);
+}
+
+export function setBadge(node, word, prefix = "") {
+  setClass(node, `badge ${prefix}${word}`);
+  setText(node, word);
+}

@@ -1,0 +1,77 @@
+// uPlot in this house's colours. uPlot itself is vendored and loaded as a plain script before the modules.
+import { metricValue } from "./format.js";
+
+const LINES = ["--chart-1", "--chart-2", "--chart-3", "--chart-4"];
+const HEIGHT = 170;
+const charts = new Set();
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+export class Chart {
+  constructor(box, metric, names, range) {
+    Object.assign(this, { box, metric, names, range });
+    this.data = [[], ...names.map(() => [])];
+    this.sizes = new ResizeObserver(() => this.fit());
+    this.sizes.observe(box);
+    charts.add(this);
+    this.build();
+  }
+
+  build() {
+    this.plot?.destroy();
+    const text = colour("--body-quiet-color");
+    const grid = { stroke: colour("--hairline-color"), width: 1 };
+    const axis = { stroke: text, grid, ticks: grid, font: "11px system-ui, sans-serif" };
+    this.plot = new window.uPlot({
+      width: Math.max(80, this.box.clientWidth),
+      height: HEIGHT,
+      legend: { live: true },
+      cursor: { drag: { x: false, y: false }, y: false },
+      scales: { x: { time: true }, y: this.range ? { range: this.range } : { range: (_, low, high) => spread(low, high) } },
+      axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => metricValue(this.metric, tick)) }],
+      series: [
+        { label: "at" },
+        ...this.names.map((name, index) => ({
+          label: name, stroke: colour(LINES[index % LINES.length]), width: 1.5, spanGaps: false, points: { show: false },
+          dash: index ? [6, 2 + index * 2] : undefined, value: (_, value) => metricValue(this.metric, value),
+        })),
+      ],
+    }, this.data, this.box);
+  }
+
+  set(data) {
+    this.data = data;
+    this.plot.setData(data);
+  }
+
+  show(from, to) {
+    this.plot.setScale("x", { min: from, max: to });
+  }
+
+  fit() {
+    const width = Math.max(80, this.box.clientWidth);
+    if (Math.abs(width - this.plot.width) > 1) this.plot.setSize({ width, height: HEIGHT });
+  }
+
+  destroy() {
+    charts.delete(this);
+    this.sizes.disconnect();
+    this.plot.destroy();
+  }
+}
+
+// A line that does not move needs room above and below; one that starts at zero or more never shows less than zero.
+function spread(low, high) {
+  if (low === null || high === null) return [0, 1];
+  const room = high === low ? Math.abs(high) * 0.1 || 1 : (high - low) * 0.1;
+  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+}
+
+function recolour() {
+  for (const chart of charts) chart.build();
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+new MutationObserver(recolour).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });

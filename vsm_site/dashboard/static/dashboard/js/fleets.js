@@ -1,0 +1,23 @@
+// The page of fleets: whether each broker answers, live.
+import { Live } from "./live.js";
+import { setText } from "./dom.js";
+import { ago, epoch } from "./format.js";
+import { showStrip } from "./strip.js";
+
+const live = new Live();
+showStrip(live);
+
+function draw() {
+  for (const cell of document.querySelectorAll("[data-fleet]")) {
+    const fleet = live.data.fleets.get(cell.dataset.fleet);
+    if (!fleet) continue;
+    const units = [...live.data.units.values()].filter((unit) => unit.name.startsWith(`${fleet.name}/`));
+    const found = `${units.filter((unit) => unit.kind === "celery_worker").length} workers, ${units.filter((unit) => unit.kind === "celery_queue").length} queues`;
+    const connected = epoch(fleet.connected_at);
+    const state = fleet.last_error || (connected === null ? "not reached yet" : `answered ${ago(Math.max(0, live.now() - connected))}`);
+    setText(cell, fleet.enabled ? `${state} · ${found}` : "switched off");
+  }
+}
+
+live.on("update", draw);
+setInterval(draw, 1000);

@@ -1,0 +1,150 @@
+// One unit: what it is now, and a chart for each of its metrics.
+import { config, withSystem } from "./config.js";
+import { badge } from "./badge.js";
+import { Chart } from "./charts.js";
+import { el, perFrame, setText } from "./dom.js";
+import { ago, epoch, metricTitle, metricValue, score, words } from "./format.js";
+import { Live } from "./live.js";
+import { getJson } from "./post.js";
+import { showStrip } from "./strip.js";
+
+const MOST_CHARTS = 24;
+const MOST_LINES = 4;
+const STEPS = { 900: 5, 3600: 15, 21600: 60, 86400: 300 };
+const id = String(config.unit.id);
+const live = new Live();
+const box = document.getElementById("charts");
+const panels = new Map();
+let seconds = Object.values(config.ranges)[0];
+
+class Panel {
+  constructor(metric) {
+    this.metric = metric;
+    this.value = el("span", { class: "number" });
+    this.plot = el("div", { class: "chart-box" });
+    this.node = el("section", { class: "panel chart", "data-metric": metric }, el("div", { class: "chart-head" }, el("strong", { title: metric }, metricTitle(metric)), this.value), this.plot);
+    this.lines = new Map();
+    box.append(this.node);
+  }
+
+  async load() {
+    const to = live.now();
+    const from = to - seconds;
+    const asked = seconds;
+    const parameters = { metric: this.metric, source: config.unit.name, from: stamp(from), to: stamp(to), step: STEPS[seconds] ?? 60, agg: "avg" };
+    try {
+      const answer = await getJson(withSystem("/api/v1/query/", parameters));
+      if (asked !== seconds) return; // another range was chosen meanwhile
+      const series = [...answer.series].sort((a, b) => labelled(a.labels).localeCompare(labelled(b.labels)));
+      this.lines = new Map(series.slice(0, MOST_LINES).map((one) => [labelled(one.labels), one.points.filter((point) => point[1] !== null)]));
+      this.draw();
+    } catch (problem) {
+      this.plot.replaceChildren(el("p", { class: "empty" }, `No chart: ${problem.message}`));
+      this.chart = null;
+    }
+  }
+
+  add(labels, at, value) {
+    const line = this.lines.get(labels);
+    if (!line) return;
+    const last = line.at(-1)?.[0] ?? 0;
+    if (at - last >= (STEPS[seconds] ?? 60)) line.push([at, value]);
+    while (line.length && line[0][0] < live.now() - seconds) line.shift();
+  }
+
+  draw() {
+    const names = [...this.lines.keys()];
+    const points = [...this.lines.values()];
+    if (!points.some((line) => line.length)) {
+      this.chart?.destroy();
+      this.chart = null;
+      this.plot.replaceChildren(el("p", { class: "empty" }, "No values in this range."));
+      return;
+    }
+    if (!this.chart || this.shown !== names.join()) {
+      this.chart?.destroy();
+      this.plot.replaceChildren();
+      this.chart = new Chart(this.plot, this.metric, names.map((name) => name || metricTitle(this.metric)));
+      this.shown = names.join();
+    }
+    this.chart.set(joined(points));
+    this.chart.show(live.now() - seconds, live.now());
+  }
+}
+
+function stamp(at) {
+  return new Date(at * 1000).toISOString();
+}
+
+function labelled(labels) {
+  const pairs = typeof labels === "string" ? labels : Object.entries(labels ?? {}).map(([name, value]) => `${name}="${value}"`).join(",");
+  return pairs.replace(/^\{|\}$/g, "");
+}
+
+// uPlot wants one list of times for all lines.
+function joined(lines) {
+  if (lines.length === 1) return [lines[0].map((point) => point[0]), lines[0].map((point) => point[1])];
+  return window.uPlot.join(lines.map((line) => [line.map((point) => point[0]), line.map((point) => point[1])]));
+}
+
+function wantPanels(metrics) {
+  for (const metric of metrics) {
+    if (panels.has(metric) || panels.size >= MOST_CHARTS) continue;
+    const panel = new Panel(metric);
+    panels.set(metric, panel);
+    panel.load();
+  }
+  document.getElementById("charts-empty").hidden = panels.size > 0;
+}
+
+function drawFacts() {
+  const unit = live.data.units.get(id) ?? config.unit;
+  const seen = epoch(unit.last_seen_at);
+  const parts = Object.entries(unit.parts ?? {}).map(([name, value]) => `${words(name)} ${score(value)}`).join(", ");
+  const rows = [
+    ["Health", badge(unit.health)], ["Score", score(unit.score)], ["Made of", parts || "nothing measured yet"], ["State", unit.state],
+    ["Type", words(unit.kind)], ["Fleet", unit.fleet?.name ?? unit.fleet ?? null], ["Last seen", seen === null ? "never" : ago(Math.max(0, live.now() - seen))],
+    ["Last error", unit.last_error || null],
+  ].filter((row) => row[1] !== null);
+  document.getElementById("facts").replaceChildren(el("dl", { class: "fact-row" }, ...rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
+}
+
+function drawValues() {
+  const latest = live.data.units.get(id)?.latest ?? {};
+  for (const panel of panels.values()) {
+    const sample = latest[panel.metric];
+    setText(panel.value, sample ? metricValue(panel.metric, sample[1]) : "");
+  }
+}
+
+const drawSoon = perFrame(() => {
+  drawFacts();
+  drawValues();
+  for (const panel of panels.values()) if (panel.chart) panel.draw();
+});
+
+function heard(samples) {
+  wantPanels(Object.keys(samples).map((name) => name.split("{")[0]));
+  for (const [name, [at, value]] of Object.entries(samples)) {
+    const [metric, labels = ""] = name.split("{");
+    panels.get(metric)?.add(labels.replace(/\}$/, ""), epoch(at), value);
+  }
+}
+
+for (const button of document.querySelectorAll("button.range")) {
+  button.addEventListener("click", () => {
+    seconds = config.ranges[button.dataset.range];
+    for (const other of document.querySelectorAll("button.range")) other.setAttribute("aria-pressed", String(other === button));
+    for (const panel of panels.values()) panel.load();
+  });
+}
+
+showStrip(live);
+live.on("snapshot", () => {
+  wantPanels([...config.metrics, ...Object.keys(live.data.units.get(id)?.latest ?? {}).map((name) => name.split("{")[0])]);
+  for (const panel of panels.values()) panel.load();
+});
+live.on("samples", ({ key, body }) => key === id && heard(body));
+live.on("update", drawSoon);
+setInterval(() => drawFacts(), 1000);
+drawFacts();

@@ -1,0 +1,105 @@
+// The score of the whole and the parts that add up to it, and a card for each of S1-S5.
+import { config } from "./config.js";
+import { badge, setBadge } from "./badge.js";
+import { el, keyed, setClass, setText } from "./dom.js";
+import { addingUp, metricValue, score, short, words } from "./format.js";
+
+export function showViability(box, viability) {
+  if (!viability || !viability.status) return;
+  if (viability.score === null && !viability.assessed_at) {
+    box.replaceChildren(el("p", { class: "empty" }, "Not assessed yet. The first assessment comes within 30 seconds."));
+    return;
+  }
+  const parts = viability.parts ?? [];
+  const shown = addingUp(parts.map((part) => part.contribution), viability.score ?? 0);
+  box.replaceChildren(
+    el("div", { class: "score-row" }, el("span", { class: "score", id: "score" }, score(viability.score, 3)), badge(viability.status)),
+    bar(parts, shown), el("div", { class: "scale", "aria-hidden": "true" }, el("span", {}, "0"), el("span", {}, "1")),
+    table(parts, shown, viability), others(viability),
+  );
+}
+
+function bar(parts, shown) {
+  const box = el("div", { class: "parts-bar", role: "img", "aria-label": `Parts: ${parts.map((part, i) => `${title(part)} ${shown[i]}`).join(", ")}` });
+  parts.forEach((part, index) => {
+    const piece = el("span", { class: `part-${index + 1}`, title: `${title(part)}: ${shown[index]}` }, part.contribution > 0.03 ? String(part.subsystem) : "");
+    piece.style.flexBasis = `${Math.max(0, part.contribution ?? 0) * 100}%`;
+    box.append(piece);
+  });
+  return box;
+}
+
+function title(part) {
+  const name = String(part.subsystem);
+  return config.titles[name] ? `${name.toUpperCase()} ${config.titles[name]}` : words(name);
+}
+
+function table(parts, shown, viability) {
+  const head = ["Part", "Status", "Weight", "Adds"].map((word, i) => el("th", { scope: "col", class: i > 1 ? "number" : "" }, word));
+  const rows = parts.map((part, index) => el("tr", {},
+    el("td", {}, el("span", { class: `swatch part-${index + 1}`, "aria-hidden": "true" }), title(part)),
+    el("td", {}, badge(part.status)),
+    el("td", { class: "number" }, part.weight === null || part.weight === undefined ? "" : short(part.weight)),
+    el("td", { class: "number" }, shown[index])));
+  const sum = el("tr", {}, el("th", { scope: "row", colspan: "3" }, "Viability"), el("td", { class: "number" }, score(viability.score, 3)));
+  return el("table", { class: "parts" }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows), el("tfoot", {}, sum));
+}
+
+function others(viability) {
+  const weakest = viability.weakest_link;
+  const structural = viability.structural;
+  const checks = structural?.checks ?? [];
+  const passed = checks.filter((check) => check.ok).length;
+  const failing = checks.filter((check) => !check.ok).map((check) => check.reason || words(check.name));
+  const rows = [
+    ["Weakest link", weakest?.subsystem ? `${title(weakest)} (${score(weakest.score)})` : "unknown"],
+    ["Geometric", score(viability.geometric, 3)],
+    ["Structural", checks.length ? `${passed} of ${checks.length} in place${failing.length ? `; missing: ${failing.join("; ")}` : ""}` : score(structural?.score ?? null)],
+  ];
+  return el("dl", { class: "more-views" }, ...rows.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+}
+
+export function showCards(box, subsystems) {
+  const all = Object.keys(config.titles).map((slug) => ({ slug, ...(subsystems?.[slug] ?? { score: null, status: "unknown", reason: "not assessed yet", measures: {} }) }));
+  keyed(box, all, (card) => card.slug, makeCard, updateCard);
+}
+
+function makeCard(card) {
+  return el("article", { class: "panel card" },
+    el("h2", {}, el("a", { href: `/dashboard/systems/${card.slug}/${config.query}` }, `${card.slug.toUpperCase()} ${config.titles[card.slug]}`)),
+    el("div", { class: "card-head" }, el("span", { class: "card-score" }), badge("unknown")),
+    el("p", { class: "quiet reason" }), el("dl", { class: "facts" }));
+}
+
+function updateCard(node, card) {
+  setClass(node, `panel card is-${card.status}`);
+  setText(node.querySelector(".card-score"), card.score === null ? "–" : score(card.score));
+  setBadge(node.querySelector(".badge"), card.status);
+  const reason = node.querySelector(".reason");
+  setText(reason, card.reason ?? "");
+  reason.hidden = !card.reason;
+  setFacts(node.querySelector(".facts"), card.measures, 4);
+}
+
+// A list of named measures; *most* keeps a card small.
+export function setFacts(list, measures, most = Infinity) {
+  const rows = flat(measures ?? {}).slice(0, most);
+  const text = rows.map((row) => row.join()).join("|");
+  if (list.dataset.text === text) return;
+  list.dataset.text = text;
+  list.replaceChildren(...rows.flatMap(([name, value]) => [el("dt", {}, words(name)), el("dd", {}, value)]));
+}
+
+function flat(measures, prefix = "") {
+  return Object.entries(measures).flatMap(([name, value]) => {
+    if (value !== null && typeof value === "object" && !Array.isArray(value)) return flat(value, `${prefix}${name} `);
+    return [[prefix + name, shownMeasure(name, value)]];
+  });
+}
+
+function shownMeasure(name, value) {
+  if (value === null) return "unknown";
+  if (typeof value === "number") return metricValue(name, value);
+  if (Array.isArray(value)) return value.map((item) => (typeof item === "object" ? JSON.stringify(item) : item)).join(", ") || "none";
+  return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
+}

@@ -1,0 +1,61 @@
+"""Fleets: the Celery applications that are watched."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from subsystems.kernel.errors import Refused
+from subsystems.s1_operations import services
+from subsystems.s1_operations.models import Fleet
+from subsystems.s1_operations.queries import fleet_body
+from vsm_site.dashboard.forms import FleetForm, HttpUnitForm
+from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
+from vsm_site.dashboard.views.pages import page
+
+
+@in_system
+def index(request: HttpRequest, place: Place) -> HttpResponse:
+    """List the fleets; watch another one."""
+    if request.method != "POST":
+        return shown(request, place)
+    refuse_readers(place)
+    form = FleetForm(request.POST)
+    if form.is_valid():
+        try:
+            fleet = services.watch_fleet(place.system, form.cleaned_data["url"], name=form.cleaned_data["name"])
+        except Refused as error:
+            form.take(error)
+        else:
+            messages.success(request, f"{fleet.name} is watched: its workers and queues appear by themselves.")
+            return redirect(f"/dashboard/fleets/{place.query}")
+    return shown(request, place, fleet_form=form, status=400)
+
+
+@operating
+def forget(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
+    """Stop watching a fleet."""
+    fleet = get_object_or_404(Fleet, pk=pk, system=place.system)
+    try:
+        services.forget_fleet(fleet)
+        messages.success(request, f"{fleet.name} is not watched any more.")
+    except Refused as error:
+        messages.error(request, error.detail)
+    return redirect(f"/dashboard/fleets/{place.query}")
+
+
+def shown(
+    request: HttpRequest,
+    place: Place,
+    *,
+    fleet_form: FleetForm | None = None,
+    unit_form: HttpUnitForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Show the page with both forms, as they are or as they were refused."""
+    fleets = [fleet_body(fleet) for fleet in Fleet.objects.filter(system=place.system)]
+    return page(
+        request, place, "dashboard/fleets.html", status=status, fleets=fleets,
+        fleet_form=fleet_form or FleetForm(), unit_form=unit_form or HttpUnitForm(),
+    )

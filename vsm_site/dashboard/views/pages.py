@@ -1,0 +1,59 @@
+"""What every page needs around its own content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from subsystems.kernel.words import TITLES
+from vsm_site.dashboard.key_metrics import KEY_METRICS
+from vsm_site.dashboard.places import Place
+
+SECTIONS = {
+    "overview": "overview", "system": "overview", "unit": "overview", "alerts": "alerts", "rules": "rules",
+    "rule": "rules", "rule-add": "rules", "fleets": "fleets", "unit-add": "fleets", "tasks": "tasks",
+    "task-trigger": "tasks",
+}
+
+
+def page(
+    request: HttpRequest,
+    place: Place,
+    template: str,
+    *,
+    status: int = 200,
+    script: dict[str, Any] | None = None,
+    **context: Any,
+) -> HttpResponse:
+    """Render *template* with the frame it sits in; *script* is handed to its JavaScript as data."""
+    match = request.resolver_match
+    everything = {
+        "place": place,
+        "nav": SECTIONS.get(match.url_name or "" if match else "", ""),
+        "flower_url": flower_url(request),
+        "config": {**_config(place), **(script or {})},
+        **context,
+    }
+    return render(request, template, everything, status=status)
+
+
+def flower_url(request: HttpRequest) -> str:
+    """Return where Flower is: on the host by which this page was reached, at its own port; empty when it is off."""
+    if not settings.FLOWER_PORT:
+        return ""
+    host, _, port = request.get_host().rpartition(":")
+    name = host if host and port.isdigit() else request.get_host()
+    return f"http://{name}:{settings.FLOWER_PORT}/"
+
+
+def _config(place: Place) -> dict[str, Any]:
+    return {
+        "system": place.system.slug,
+        "query": place.query,
+        "mayOperate": place.may_operate,
+        "keyMetrics": KEY_METRICS,
+        "titles": {str(key): title for key, title in TITLES.items()},
+    }
