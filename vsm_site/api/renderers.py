@@ -1,0 +1,23 @@
+"""Writing answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.renderers import JSONRenderer
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class StrictJSONRenderer(JSONRenderer):
+    """JSON whose errors say by their media type that they are problem documents (RFC 9457)."""
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        rendered = super().render(data, accepted_media_type, renderer_context)
+        response = (renderer_context or {}).get("response")
+        if response is not None and response.exception:
+            response["Content-Type"] = PROBLEM_TYPE
+        return rendered
