@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from celery import Celery, signals
 from kombu import Exchange, Queue
@@ -21,7 +22,7 @@ EXCHANGE = Exchange("vsm", type="topic")
 DEAD = {"x-dead-letter-exchange": "vsm", "x-dead-letter-routing-key": "dead"}
 
 
-def _queue(name: str, arguments: dict[str, object] | None = None) -> Queue:
+def _queue(name: str, arguments: Mapping[str, object] | None = None) -> Queue:
     return Queue(f"vsm.{name}.v1", EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
 
 
@@ -89,6 +90,6 @@ app.conf.update(
 app.autodiscover_tasks()
 
 
-@signals.setup_logging.connect
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _keep_django_logging(**_: object) -> None:
     """Celery must not replace the logging that Django set up."""

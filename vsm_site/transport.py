@@ -69,6 +69,7 @@ class Broker:
         self.routing = virtual.BrokerState()
         self.lock = threading.Condition(threading.RLock())
         self.generation = 0  # grows whenever a consumer that found nothing should look again
+        self.interruptions = 0  # grows when consumers should stop waiting and look at their own state
         self._queues: dict[str, MemoryQueue] = {}
         self._numbers = count(1)
 
@@ -188,6 +189,11 @@ class Broker:
         """Return when something happened since generation *seen*, or after *timeout* seconds."""
         with self.lock:
             self.lock.wait_for(lambda: self.generation != seen, timeout)
+
+    def interrupt(self) -> None:
+        with self.lock:
+            self.interruptions += 1
+            self._wake()
 
     def _wake(self) -> None:
         self.generation += 1
@@ -356,13 +362,14 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def drain_events(self, connection: object, timeout: float | None = None) -> None:
         """Deliver one message, waiting for it. Raises TimeoutError after *timeout* seconds."""
         deadline = None if timeout is None else monotonic() + timeout
+        interruptions = BROKER.interruptions
         while True:
             seen = BROKER.generation
             try:
                 self.cycle.get(self._deliver, timeout=timeout)
             except Empty:
                 left = LONGEST_WAIT if deadline is None else deadline - monotonic()
-                if left <= 0:
+                if left <= 0 or BROKER.interruptions != interruptions:
                     raise TimeoutError("timed out") from None
                 BROKER.wait(seen, min(left, LONGEST_WAIT))
             else:
@@ -382,6 +389,11 @@ def queue_stats(name: str) -> QueueStats | None:
 def reset() -> None:
     """Drop everything that waits, in every queue."""
     BROKER.purge_all()
+
+
+def interrupt() -> None:
+    """Let every waiting consumer time out at once, so that one told to stop notices."""
+    BROKER.interrupt()
 
 
 def options(url: str) -> dict[str, object]:
