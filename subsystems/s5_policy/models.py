@@ -42,3 +42,21 @@ class AlertPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"alert policy of {self.system}"
+
+
+class Decision(models.Model):
+    """A question to S5, and when it was answered; S5's vital is the share answered in time."""
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="decisions")
+    fingerprint = models.CharField(max_length=64)  # of the alert that asks
+    asked_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-asked_at"]
+        constraints = [models.UniqueConstraint(fields=["system", "fingerprint", "asked_at"], name="asked_once")]
+        indexes = [models.Index(fields=["system", "asked_at"], name="decision_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint[:8]} asked {self.asked_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,102 @@
+"""Assessing systems, and forgetting old assessments."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from subsystems.health import queries, viability, vitals
+from subsystems.health.models import Assessment
+from subsystems.kernel.slots import slot_of
+from subsystems.kernel.words import Subsystem
+from subsystems.messaging import live
+from subsystems.messaging.services import publish
+from subsystems.messaging.slots import slot_once
+from subsystems.recursion.models import System
+
+PERIOD_SECONDS = 30  # 002-28
+KEEP = timedelta(days=7)  # 002-48
+JOB = "health.assess"
+RECENT = timedelta(seconds=45)  # well over a period: the slot's own assessment is never forestalled
+
+
+def assess(system: System, slot: int, *, now: datetime) -> Assessment | None:
+    """Assess *system* for *slot*; return None when that was done before.
+
+    The row, the fact for those above and the next state of the watch are one transaction.
+    """
+    if Assessment.objects.filter(system=system, slot=slot).exists():
+        return None
+    assessment = _judged(system, slot, now)
+    before = Assessment.objects.filter(system=system, slot__lt=slot).order_by("-slot").values_list("status", flat=True)
+    try:
+        with transaction.atomic():
+            previous = before.first() or str(viability.Level.UNKNOWN)
+            assessment.save(force_insert=True)
+            publish("viability.assessed", _fact(assessment, previous))
+            transaction.on_commit(lambda: _show(assessment))
+    except IntegrityError:  # another worker was quicker in the same slot
+        return None
+    return assessment
+
+
+def assess_slot(*, now: datetime) -> list[Assessment]:
+    """Assess every system once in the current slot, whoever comes first; return what was assessed by this call."""
+    with slot_once(JOB, PERIOD_SECONDS, now=now) as slot:
+        if slot is None:
+            return []
+        return [made for system in System.objects.all() if (made := assess(system, slot, now=now))]
+
+
+def assess_now(*, now: datetime) -> list[Assessment]:
+    """Assess every system out of turn: the row belongs to this very second, so that no slot loses its own."""
+    second = slot_of(now, 1)
+    return [made for system in System.objects.all() if (made := assess(system, second, now=now))]
+
+
+def assess_early(*, now: datetime) -> list[Assessment]:
+    """Assess the systems without a recent assessment; a collection asks for it, so that a start waits for no slot."""
+    second = slot_of(now, 1)
+    recent = Assessment.objects.filter(assessed_at__gt=now - RECENT).values("system")
+    return [made for system in System.objects.exclude(pk__in=recent) if (made := assess(system, second, now=now))]
+
+
+def forget_history(*, now: datetime) -> int:
+    """Delete assessments older than 7 days; return how many."""
+    return Assessment.objects.filter(assessed_at__lt=now - KEEP).delete()[0]
+
+
+def _judged(system: System, slot: int, now: datetime) -> Assessment:
+    measured = queries.measure(system, now=now)
+    found = measured.vitals
+    judged = viability.judge({each: found[each].score for each in Subsystem}, queries.rules(system))
+    checks = vitals.checklist(found, measured.units, measured.cycles, now=now.timestamp())
+    return Assessment(
+        system=system,
+        slot=slot,
+        assessed_at=now,
+        subsystems={str(each): vital.to_wire() for each, vital in found.items()},
+        overall_health=judged.overall_health,
+        score=judged.score,
+        status=str(judged.level),
+        parts=[part.to_wire() for part in judged.parts],
+        weakest_link=judged.weakest_link,
+        geometric=judged.geometric,
+        structural=viability.structural(checks),
+        details=queries.details(system, measured, now=now),
+    )
+
+
+def _fact(assessment: Assessment, previous: str) -> dict[str, object]:
+    return {
+        "system_id": assessment.system_id,
+        "assessment_id": assessment.pk,
+        "score": assessment.score,
+        "status": assessment.status,
+        "previous_status": previous,
+    }
+
+
+def _show(assessment: Assessment) -> None:
+    live.push(assessment.system_id, "assessment", assessment.system.slug, queries.assessment_body(assessment))
