@@ -21,12 +21,17 @@ KEEP = timedelta(hours=1)
 def claim_slot(job: str, period_seconds: int, *, now: datetime) -> int | None:
     """Claim the current slot of *job*; return its start (epoch seconds), or None when somebody else has it."""
     slot = slot_of(now, period_seconds)
+    return slot if claim(job, slot, period_seconds, now=now) else None
+
+
+def claim(job: str, slot: int, period_seconds: int, *, now: datetime) -> bool:
+    """Claim a given slot of *job*; return whether it was free."""
     try:
         with transaction.atomic():
             SlotRun.objects.create(job=job, slot=slot, period_seconds=period_seconds, started_at=now)
     except IntegrityError:
-        return None
-    return slot
+        return False
+    return True
 
 
 @contextmanager

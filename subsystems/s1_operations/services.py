@@ -1,0 +1,384 @@
+"""Verbs of S1: which fleets and units are watched, what agents push, what is forgotten."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+from kombu import Connection
+from pydantic import ValidationError
+
+from subsystems.kernel.errors import Invalid, Refused
+from subsystems.kernel.health import mean_known
+from subsystems.messaging.live import push
+from subsystems.recursion.models import System
+from subsystems.recursion.queries import root_system
+from subsystems.s1_operations import adapters, broker_urls
+from subsystems.s1_operations.adapters.agent import SILENT_AFTER_SECONDS, health_parts
+from subsystems.s1_operations.adapters.base import FleetRef
+from subsystems.s1_operations.adapters.celery_link import link_errors, watching_app
+from subsystems.s1_operations.adapters.http import is_allowed, literal_address
+from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
+from subsystems.s1_operations.queries import fleet_body, unit_body
+from subsystems.s1_operations.sealing import seal
+from subsystems.telemetry.samples import Outcome, Sample, labels_text, series_name, source_refusal
+from subsystems.telemetry.services import record
+
+logger = logging.getLogger(__name__)
+OWN_FLEET = "vsm"
+APPEARING = {"celery_worker", "celery_queue"}  # kinds whose units appear by themselves
+CONNECT_SECONDS = 3.0
+KEEP_FAILURES = timedelta(hours=24)  # 002-16
+MAX_FAILURES = 200_000  # a day of 12 dead units is that many: more would tell nothing new
+KEEP_CYCLES = timedelta(hours=24)
+GONE_AFTER = timedelta(hours=1)  # workers get a new name at each restart; the old one has left for good
+MAX_AGENTS = 10_000  # per system: a source per request must not fill the database
+SEEN_RESOLUTION_SECONDS = 2.0  # how fresh `last_seen_at` of an agent is kept: not a write per batch
+
+
+# --- Fleets ---------------------------------------------------------------------------------------------------------
+def watch_fleet(system: System, url: str, *, name: str = "") -> Fleet:
+    """Watch the Celery application on the broker at *url*; its workers and queues appear with the next cycles.
+
+    A broker that is down is watched all the same, and the fleet says so. Raises Invalid naming `url` or `name`.
+    """
+    url = broker_urls.check(url)
+    name = _free_name(system, name.strip() or broker_urls.default_name(url))
+    error = try_connection(url)
+    try:
+        with transaction.atomic():
+            fleet = Fleet.objects.create(
+                system=system,
+                name=name,
+                broker_url_sealed=seal(url, settings.SECRET_KEY),
+                broker_display=broker_urls.display(url)[:300],
+                connected_at=None if error else timezone.now(),
+                last_error=error,
+            )
+    except IntegrityError:
+        raise Invalid(f"There is a fleet named {name!r} already.", field="name") from None
+    push(system.pk, "fleet", str(fleet.pk), fleet_body(fleet))
+    return fleet
+
+
+def forget_fleet(fleet: Fleet) -> None:
+    """Stop watching a fleet and forget its units. The platform's own fleet cannot be forgotten."""
+    if fleet.own:
+        raise Refused("The platform always watches its own workers.")
+    key = str(fleet.pk)
+    fleet.delete()
+    push(fleet.system_id, "fleet", key, None)
+
+
+def try_connection(url: str) -> str:
+    """Return why the broker cannot be reached within 3 s, or an empty text; never the credentials."""
+    app = watching_app(FleetRef(0, "try", url))
+    connection: Connection = app.connection_for_read(connect_timeout=CONNECT_SECONDS)
+    try:
+        connection.connect()
+    except link_errors(app) as error:
+        return broker_urls.scrub(str(error) or type(error).__name__, url)
+    finally:
+        connection.collect(socket_timeout=0.5)
+    return ""
+
+
+def ensure_own_units() -> None:
+    """Let the platform watch itself: this host, and its own workers and queues. Doing it twice changes nothing."""
+    system = root_system()
+    Fleet.objects.get_or_create(
+        system=system,
+        name=OWN_FLEET,
+        defaults={"own": True, "broker_display": broker_urls.display(settings.BROKER_URL)[:300]},
+    )
+    Unit.objects.get_or_create(system=system, kind="host", name=socket.gethostname())
+
+
+def own_queues() -> list[str]:
+    """Return the names of the platform's own queues."""
+    return [queue.name for queue in current_app.conf.task_queues or ()]
+
+
+def _free_name(system: System, name: str) -> str:
+    if not name.isprintable() or len(name) > 100 or "/" in name[:1]:
+        raise Invalid("A fleet's name is at most 100 printable characters.", field="name")
+    if Fleet.objects.filter(system=system, name=name).exists():
+        raise Invalid(f"There is a fleet named {name!r} already.", field="name")
+    return name
+
+
+# --- Units ----------------------------------------------------------------------------------------------------------
+def add_unit(system: System, kind: str, name: str, config: Mapping[str, Any]) -> Unit:
+    """Watch one more unit. Raises Invalid naming `kind`, `name` or the field of `config` at fault."""
+    adapter = adapters.registry().get(kind)
+    if adapter is None or kind in APPEARING or kind == "host":
+        offered = sorted(set(adapters.registry()) - APPEARING - {"host"})
+        raise Invalid(f"The kinds that can be added are {', '.join(offered)}; got {kind!r:.60}.", field="kind")
+    checked = check_config(kind, config)
+    name = check_name(name)
+    try:
+        with transaction.atomic():
+            unit = Unit.objects.create(system=system, kind=kind, name=name, config=checked)
+    except IntegrityError:
+        raise Invalid(f"There is a unit of kind {kind} named {name!r:.80} already.", field="name") from None
+    _tell(unit)
+    return unit
+
+
+def check_name(name: str) -> str:
+    """Return a unit's name that can be the source of its series. Raises Invalid."""
+    refusal = source_refusal(name.strip() if isinstance(name, str) else name)
+    if refusal:
+        raise Invalid(refusal[1], field="name")
+    return name.strip()
+
+
+def check_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *config* as the kind's adapter understands it. Raises Invalid naming the field."""
+    if not isinstance(config, Mapping):
+        raise Invalid("The configuration must be an object.", field="config")
+    try:
+        checked = adapters.registry()[kind].Config.model_validate(dict(config))
+    except ValidationError as error:
+        mistake = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(["config", *(str(part) for part in mistake["loc"])])
+        raise Invalid(f"{field}: {mistake['msg']}", field=field) from None
+    if kind == "http":
+        _refuse_internal(str(getattr(getattr(checked, "url", None), "host", "")))
+    return checked.model_dump(mode="json", exclude_unset=True)
+
+
+def pause_unit(unit: Unit) -> Unit:
+    """Stop collecting *unit* until it is resumed."""
+    return _set_state(unit, Unit.State.PAUSED)
+
+
+def resume_unit(unit: Unit) -> Unit:
+    """Collect *unit* again; until it is heard nothing is known of it."""
+    if unit.state != Unit.State.PAUSED:
+        raise Refused(f"{unit.name} is not paused.")
+    return _set_state(unit, Unit.State.NEW)
+
+
+def forget_unit(unit: Unit) -> None:
+    """Delete *unit*. One that appears by itself comes back when it is heard again: pause it instead."""
+    key = str(unit.pk)
+    unit.delete()
+    push(unit.system_id, "unit", key, None)
+
+
+def _set_state(unit: Unit, state: Unit.State) -> Unit:
+    unit.state, unit.score, unit.health_parts, unit.last_error = state, None, {}, ""
+    unit.save(update_fields=["state", "score", "health_parts", "last_error"])
+    _tell(unit)
+    return unit
+
+
+def _refuse_internal(host: str) -> None:
+    address = literal_address(host)
+    if address is not None and not is_allowed(host, address, settings.HTTP_ALLOW):
+        raise Invalid(
+            f"{host} is an internal address; VSM_HTTP_ALLOW must list it before it can be watched.", field="config.url"
+        )
+
+
+def _tell(unit: Unit) -> None:
+    push(unit.system_id, "unit", str(unit.pk), unit_body(unit))
+
+
+# --- Agents that push -----------------------------------------------------------------------------------------------
+@dataclass
+class KnownAgent:
+    """What this process remembers of an agent, so that a batch costs no query but its own."""
+
+    unit_id: int
+    silent_after_seconds: float
+    heard_at: float  # epoch seconds
+    written_at: float
+    parts: dict[str, float | None]
+
+
+_agents: dict[tuple[int, str], KnownAgent] = {}
+_agents_lock = Lock()
+
+
+def receive_batch(system: System, source: str, samples: Sequence[Sample], *, now: datetime | None = None) -> Outcome:
+    """Record what an agent pushed; the unit appears with its first batch. Raises Invalid naming `source`."""
+    now = now or timezone.now()
+    agent = _known_agent(system, source, now)
+    outcome = record({source: samples}, system_id=system.pk, now=now.timestamp())
+    if not outcome.accepted:
+        return outcome
+    refused = {rejection.index for rejection in outcome.rejected}
+    latest = newest(sample for index, sample in enumerate(samples) if index not in refused)
+    _touch(system, source, agent, latest, now)
+    push(system.pk, "samples", str(agent.unit_id), latest)
+    return outcome
+
+
+def newest(samples: Any) -> dict[str, list[float]]:
+    """Return the newest value of each series, by its name: what a dashboard is told."""
+    found: dict[str, list[float]] = {}
+    for sample in samples:
+        key = series_name(sample.metric, labels_text(sample.labels))
+        if key not in found or found[key][0] <= sample.at:
+            found[key] = [sample.at, sample.value]
+    return found
+
+
+def _known_agent(system: System, source: str, now: datetime) -> KnownAgent:
+    known = _agents.get((system.pk, source))
+    return known or _remember_agent(system, source, now)
+
+
+def _remember_agent(system: System, source: str, now: datetime) -> KnownAgent:
+    unit = _agent_unit(system, source)
+    silent_after = float(unit.config.get("silent_after_seconds", SILENT_AFTER_SECONDS))
+    agent = KnownAgent(unit.pk, silent_after, heard_at=0.0, written_at=0.0, parts=dict(unit.health_parts))
+    with _agents_lock:
+        if len(_agents) >= 4 * MAX_AGENTS:
+            _agents.clear()  # bounded; each comes back with its next batch
+        _agents[system.pk, source] = agent
+    return agent
+
+
+def _agent_unit(system: System, source: str) -> Unit:
+    units = {unit.kind: unit for unit in Unit.objects.filter(system=system, name=source)}
+    if "agent" in units:
+        return units["agent"]
+    if units:
+        raise Invalid(f"{source!r:.80} is the name of a unit that the platform measures itself.", field="source")
+    refusal = source_refusal(source)
+    if refusal:
+        raise Invalid(refusal[1], field="source")
+    if Unit.objects.filter(system=system, kind="agent").count() >= MAX_AGENTS:
+        raise Refused(f"There are {MAX_AGENTS} agents already.", field="source", code="too_many_agents")
+    return Unit.objects.get_or_create(system=system, kind="agent", name=source)[0]
+
+
+def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, list[float]], now: datetime) -> None:
+    """Note that an agent was heard: one UPDATE every two seconds, and a push when something about it changed."""
+    moment = now.timestamp()
+    returned = moment - agent.heard_at >= agent.silent_after_seconds  # or its first batch in this process
+    parts = _rounded(health_parts({metric: value for metric, (_, value) in latest.items()}))
+    agent.heard_at = moment
+    changed = returned or parts != agent.parts
+    if not changed and moment - agent.written_at < SEEN_RESOLUTION_SECONDS:
+        return
+    agent.written_at, agent.parts = moment, parts
+    updated = Unit.objects.filter(pk=agent.unit_id, system=system, kind="agent", name=source).update(
+        last_seen_at=now,
+        score=Case(When(state=Unit.State.PAUSED, then=F("score")), default=Value(mean_known(parts.values()))),
+        health_parts=parts,
+        last_error="",
+        state=Case(When(state=Unit.State.PAUSED, then=F("state")), default=Value(Unit.State.ACTIVE.value)),
+    )
+    if not updated:  # it was forgotten meanwhile: it appears again
+        with _agents_lock:
+            _agents.pop((system.pk, source), None)
+        agent.unit_id = _known_agent(system, source, now).unit_id
+        _touch(system, source, _agents[system.pk, source], latest, now)
+    elif changed:
+        _tell(Unit.objects.select_related("fleet").get(pk=agent.unit_id))
+
+
+def _rounded(parts: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: None if value is None else round(value, 3) for name, value in parts.items()}
+
+
+# --- Workers heard through their events -----------------------------------------------------------------------------
+def hear_workers(
+    fleet: Fleet, reports: Mapping[str, Mapping[str, float]], *, heard: Sequence[str], now: datetime
+) -> None:
+    """Record what events told of workers, by node name, and that those in *heard* live.
+
+    Only workers that are units already: events do not tell which of the applications on a broker a worker is of.
+    """
+    units = {
+        unit.name: unit
+        for unit in Unit.objects.filter(fleet=fleet, kind="celery_worker").exclude(state=Unit.State.PAUSED)
+    }
+    known = {name: units[f"{fleet.name}/{name}"] for name in {*reports, *heard} if f"{fleet.name}/{name}" in units}
+    at = now.timestamp()
+    batches = {
+        known[name].name: [Sample(metric, at, value) for metric, value in metrics.items()]
+        for name, metrics in reports.items()
+        if name in known and metrics
+    }
+    if batches:
+        record(batches, system_id=fleet.system_id, now=at)
+    for name in reports:
+        if name in known:
+            body = {metric: [at, value] for metric, value in reports[name].items()}
+            push(fleet.system_id, "samples", str(known[name].pk), body)
+    alive = [known[name] for name in heard if name in known]
+    if alive:
+        Unit.objects.filter(pk__in=[unit.pk for unit in alive]).update(last_seen_at=now)
+    revive([unit for unit in alive if unit.state != Unit.State.ACTIVE])
+
+
+def revive(units: Sequence[Unit]) -> None:
+    """Mark units that are heard again active; how well they are is for the next reading to say."""
+    if not units:
+        return
+    keys = [unit.pk for unit in units]
+    claimed = Unit.objects.filter(pk__in=keys).exclude(state__in=[Unit.State.PAUSED, Unit.State.ACTIVE])
+    claimed.update(state=Unit.State.ACTIVE, score=None, health_parts={}, last_error="")
+    for unit in Unit.objects.filter(pk__in=keys, state=Unit.State.ACTIVE).select_related("fleet"):
+        _tell(unit)
+
+
+def report_offline(fleet: Fleet, names: Sequence[str], *, now: datetime) -> int:
+    """Mark workers that said goodbye silent at once; return how many were not already."""
+    full_names = [f"{fleet.name}/{name}" for name in names]
+    units = list(
+        Unit.objects.filter(
+            fleet=fleet, kind="celery_worker", name__in=full_names, state=Unit.State.ACTIVE
+        ).select_related("fleet")
+    )
+    return len(silence(units, why="the worker shut down"))
+
+
+def silence(units: Sequence[Unit], *, why: str = "", unheard_since: datetime | None = None) -> list[Unit]:
+    """Mark *units* silent unless they were heard after *unheard_since*; return those that now are."""
+    if not units:
+        return []
+    claimed = Unit.objects.filter(pk__in=[unit.pk for unit in units], state=Unit.State.ACTIVE)
+    if unheard_since is not None:
+        claimed = claimed.filter(Q(last_seen_at=None) | Q(last_seen_at__lte=unheard_since))
+    claimed.update(
+        state=Unit.State.SILENT, score=0.0, health_parts={"heard": 0.0}, **({"last_error": why} if why else {})
+    )
+    now_silent = Unit.objects.filter(pk__in=[unit.pk for unit in units], state=Unit.State.SILENT).select_related(
+        "fleet"
+    )
+    silent = list(now_silent)
+    for unit in silent:
+        _tell(unit)
+    return silent
+
+
+# --- Forgetting -----------------------------------------------------------------------------------------------------
+def forget_failures(*, now: datetime) -> int:
+    """Delete failures and cycles of more than a day ago, let long-silent workers go; return the number of failures."""
+    CollectionCycle.objects.filter(started_at__lt=now - KEEP_CYCLES).delete()
+    Unit.objects.filter(kind__in=APPEARING, state=Unit.State.SILENT, last_seen_at__lt=now - GONE_AFTER).update(
+        state=Unit.State.GONE, score=None, health_parts={}
+    )
+    deleted = CollectionFailure.objects.filter(at__lt=now - KEEP_FAILURES).delete()[0]
+    oldest_kept = CollectionFailure.objects.order_by("-pk").values_list("pk", flat=True)[
+        MAX_FAILURES : MAX_FAILURES + 1
+    ]
+    for pk in oldest_kept:
+        deleted += CollectionFailure.objects.filter(pk__lte=pk).delete()[0]
+    return deleted
