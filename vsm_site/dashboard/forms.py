@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 
@@ -52,7 +52,13 @@ class HttpUnitForm(RefusableMixin, forms.Form):
         super().take(refused)
 
 
-class RuleForm(RefusableMixin, forms.ModelForm[AlertRule]):
+if TYPE_CHECKING:
+    RuleModelForm = forms.ModelForm[AlertRule]
+else:
+    RuleModelForm = forms.ModelForm  # generic only in the type stubs
+
+
+class RuleForm(RefusableMixin, RuleModelForm):
     """One alert rule."""
 
     class Meta:
@@ -72,9 +78,8 @@ class RuleForm(RefusableMixin, forms.ModelForm[AlertRule]):
     def __init__(self, *args: Any, system: System, rule: AlertRule | None = None, **kwargs: Any) -> None:
         super().__init__(*args, instance=rule or AlertRule(system=system), **kwargs)
         kinds = sorted(set(registry()) | {rule.unit_kind if rule else ""} - {""})
-        self.fields["unit_kind"] = forms.ChoiceField(
-            required=False, label="Type of unit", choices=[("", "Every type"), *[(k, k.replace("_", " ")) for k in kinds]]
-        )
+        choices = [("", "Every type"), *[(kind, kind.replace("_", " ")) for kind in kinds]]
+        self.fields["unit_kind"] = forms.ChoiceField(required=False, label="Type of unit", choices=choices)
         units = Unit.objects.filter(system=system).exclude(state=Unit.State.GONE)
         self.fields["unit"] = forms.ModelChoiceField(units, required=False, label="Unit", empty_label="Every unit")
         self.fields["metric"].widget.attrs.update({"list": "metrics", "autocomplete": "off", "spellcheck": "false"})

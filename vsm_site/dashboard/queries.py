@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from django.utils import timezone
 from alerts.queries import alert_body, open_alerts
 from subsystems.health.models import Assessment
 from subsystems.health.queries import viability_body
+from subsystems.kernel.errors import TransientError
 from subsystems.kernel.slots import slot_time
 from subsystems.messaging import live
 from subsystems.recursion.models import System
@@ -22,6 +24,7 @@ from subsystems.telemetry.models import Series
 from subsystems.telemetry.queries import latest, sparklines
 from vsm_site.dashboard.key_metrics import key_metric
 
+logger = logging.getLogger(__name__)
 HISTORY_POINTS = 720
 LISTED_METRICS = 500
 
@@ -34,7 +37,7 @@ def numbered_snapshot(system: System) -> tuple[int, dict[str, Any]]:
 
 def snapshot(system: System) -> dict[str, Any]:
     """Return all that the overview shows of *system*."""
-    now_values = latest(system.pk)
+    now_values = _latest_values(system)
     units = watched_units(system)
     return {
         "now": time.time(),
@@ -45,6 +48,15 @@ def snapshot(system: System) -> dict[str, Any]:
         "fleets": [fleet_body(fleet) for fleet in Fleet.objects.filter(system=system)],
         "tick": last_tick(),
     }
+
+
+def _latest_values(system: System) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return the newest values, or none while the hot tier is away: the rest is still worth showing."""
+    try:
+        return latest(system.pk)
+    except TransientError as error:
+        logger.warning("The snapshot has no values: %s", error)
+        return {}
 
 
 def watched_units(system: System) -> list[Unit]:
@@ -72,7 +84,7 @@ def unit_sparklines(system: System, unit_ids: list[int]) -> dict[str, dict[str, 
     now_values = latest(system.pk, sources=[unit.name for unit in units])
     wanted = {unit.pk: (unit.name, key_metric(unit.kind, now_values.get(unit.name, {}))) for unit in units}
     lines = sparklines(system.pk, [pair for pair in wanted.values() if pair[1]])
-    return {str(pk): {"metric": pair[1], "points": lines.get(pair, [])} for pk, pair in wanted.items()}
+    return {str(pk): {"metric": pair[1], "points": lines.get(pair[0], {}).get(pair[1], [])} for pk, pair in wanted.items()}
 
 
 def unit_metrics(unit: Unit) -> list[str]:

@@ -88,7 +88,8 @@ def _resolved(body: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[s
     if len(options) == 1:
         return {**_resolved(options[0], definitions), **{k: v for k, v in body.items() if k != "anyOf"}}
     if "$ref" in body:
-        return {**definitions.get(body["$ref"].rsplit("/", 1)[-1], {}), **{k: v for k, v in body.items() if k != "$ref"}}
+        name = body["$ref"].rsplit("/", 1)[-1]
+        return {**definitions.get(name, {}), **{k: v for k, v in body.items() if k != "$ref"}}
     return dict(body)
 
 

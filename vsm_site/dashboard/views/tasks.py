@@ -61,10 +61,16 @@ def _shown(
     )
 
 
-def _inputs(entry: triggerable.Triggerable, typed: Mapping[str, Any], errors: Mapping[str, str]) -> list[dict[str, Any]]:
+def _inputs(
+    entry: triggerable.Triggerable, typed: Mapping[str, Any], errors: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """Return the inputs of one task's form, with what was typed into them and what was wrong with it."""
     return [
-        {"field": field, "value": typed.get(field.name, field.shown_default), "error": errors.get(field.name) if typed else ""}
+        {
+            "field": field,
+            "value": typed.get(field.name, field.shown_default),
+            "error": errors.get(field.name, "") if typed else "",
+        }
         for field in schema_fields.fields(entry.schema())
     ]
 

@@ -23,6 +23,7 @@ export class Chart {
     this.plot?.destroy();
     const text = colour("--body-quiet-color");
     const grid = { stroke: colour("--hairline-color"), width: 1 };
+    const time = { values: (_, ticks, __, ___, step) => ticks.map((tick) => stamp(tick, step)), space: 70 };
     const axis = { stroke: text, grid, ticks: grid, font: "11px system-ui, sans-serif" };
     this.plot = new window.uPlot({
       width: Math.max(80, this.box.clientWidth),
@@ -30,9 +31,9 @@ export class Chart {
       legend: { live: true },
       cursor: { drag: { x: false, y: false }, y: false },
       scales: { x: { time: true }, y: this.range ? { range: this.range } : { range: (_, low, high) => spread(low, high) } },
-      axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => metricValue(this.metric, tick)) }],
+      axes: [{ ...axis, ...time }, { ...axis, size: 72, values: (_, ticks) => ticks.map((tick) => metricValue(this.metric, tick)) }],
       series: [
-        { label: "at" },
+        { label: "at", value: (_, at) => (at === null ? "–" : stamp(at, 1)) },
         ...this.names.map((name, index) => ({
           label: name, stroke: colour(LINES[index % LINES.length]), width: 1.5, spanGaps: false, points: { show: false },
           dash: index ? [6, 2 + index * 2] : undefined, value: (_, value) => metricValue(this.metric, value),
@@ -60,6 +61,16 @@ export class Chart {
     this.sizes.disconnect();
     this.plot.destroy();
   }
+}
+
+// Local time as hours and minutes, with the day where ticks are days apart.
+function stamp(at, step) {
+  const two = (number) => String(number).padStart(2, "0");
+  const date = new Date(at * 1000);
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const minute = `${two(date.getHours())}:${two(date.getMinutes())}`;
+  if (step >= 43200) return day;
+  return step < 60 ? `${minute}:${two(date.getSeconds())}` : minute;
 }
 
 // A line that does not move needs room above and below; one that starts at zero or more never shows less than zero.

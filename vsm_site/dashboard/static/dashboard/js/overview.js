@@ -2,7 +2,7 @@
 import { config } from "./config.js";
 import { showAlerts } from "./alerts.js";
 import { el, keyed, perFrame, setText } from "./dom.js";
-import { ago, epoch, metricValue } from "./format.js";
+import { ago, epoch, metricValue, short } from "./format.js";
 import { Live } from "./live.js";
 import { showStrip } from "./strip.js";
 import { UnitTable } from "./units.js";
@@ -56,13 +56,13 @@ function makeQueue(unit) {
 function updateQueue(node, unit, deepest) {
   const value = (metric) => unit.latest?.[metric]?.[1];
   const [ready, unacked] = [value("ready"), value("unacked")];
-  setText(node.querySelector(".ready"), ready === undefined ? "unknown" : `${ready} ready`);
+  setText(node.querySelector(".ready"), ready === undefined ? "unknown" : `${short(ready)} ready`);
   const [first, second] = node.querySelectorAll(".meter span");
   first.style.flexBasis = `${((ready ?? 0) / deepest) * 100}%`;
   second.style.flexBasis = `${((unacked ?? 0) / deepest) * 100}%`;
   const rest = [
-    unacked === undefined ? null : `${unacked} in work`,
-    value("consumers") === undefined ? null : `${value("consumers")} consumers`,
+    unacked === undefined ? null : `${short(unacked)} in work`,
+    value("consumers") === undefined ? null : `${value("consumers")} ${value("consumers") === 1 ? "consumer" : "consumers"}`,
     value("oldest_age_seconds") === undefined ? null : `oldest ${metricValue("oldest_age_seconds", value("oldest_age_seconds"))}`,
   ].filter(Boolean);
   setText(node.querySelector(".rest"), rest.join(" · "));

@@ -10,6 +10,7 @@ import { showStrip } from "./strip.js";
 
 const MOST_CHARTS = 24;
 const MOST_LINES = 4;
+const GAP_STEPS = 3;
 const STEPS = { 900: 5, 3600: 15, 21600: 60, 86400: 300 };
 const id = String(config.unit.id);
 const live = new Live();
@@ -67,7 +68,7 @@ class Panel {
       this.chart = new Chart(this.plot, this.metric, names.map((name) => name || metricTitle(this.metric)));
       this.shown = names.join();
     }
-    this.chart.set(joined(points));
+    this.chart.set(joined(points, Math.max(10, STEPS[seconds] ?? 60)));
     this.chart.show(live.now() - seconds, live.now());
   }
 }
@@ -81,10 +82,22 @@ function labelled(labels) {
   return pairs.replace(/^\{|\}$/g, "");
 }
 
-// uPlot wants one list of times for all lines.
-function joined(lines) {
-  if (lines.length === 1) return [lines[0].map((point) => point[0]), lines[0].map((point) => point[1])];
-  return window.uPlot.join(lines.map((line) => [line.map((point) => point[0]), line.map((point) => point[1])]));
+// uPlot wants one list of times for all lines. A line is broken where nothing was heard: silence is not a slope.
+function joined(lines, step) {
+  const columns = lines.map((line) => {
+    const [at, values] = [[], []];
+    for (const [moment, value] of line) {
+      const last = at.at(-1);
+      if (last !== undefined && moment - last > GAP_STEPS * step) {
+        at.push(last + step);
+        values.push(null);
+      }
+      at.push(moment);
+      values.push(value);
+    }
+    return [at, values];
+  });
+  return columns.length === 1 ? columns[0] : window.uPlot.join(columns);
 }
 
 function wantPanels(metrics) {

@@ -2,7 +2,7 @@
 import { config } from "./config.js";
 import { badge, setBadge } from "./badge.js";
 import { el, keyed, setClass, setText } from "./dom.js";
-import { addingUp, metricValue, score, short, words } from "./format.js";
+import { addingUp, metricTitle, metricValue, score, short, words } from "./format.js";
 
 export function showViability(box, viability) {
   if (!viability || !viability.status) return;
@@ -22,16 +22,20 @@ export function showViability(box, viability) {
 function bar(parts, shown) {
   const box = el("div", { class: "parts-bar", role: "img", "aria-label": `Parts: ${parts.map((part, i) => `${title(part)} ${shown[i]}`).join(", ")}` });
   parts.forEach((part, index) => {
-    const piece = el("span", { class: `part-${index + 1}`, title: `${title(part)}: ${shown[index]}` }, part.contribution > 0.03 ? String(part.subsystem) : "");
+    const piece = el("span", { class: `part-${index + 1}`, title: `${title(part)}: ${shown[index]}` }, part.contribution > 0.03 ? shortName(part) : "");
     piece.style.flexBasis = `${Math.max(0, part.contribution ?? 0) * 100}%`;
     box.append(piece);
   });
   return box;
 }
 
+function shortName(part) {
+  return config.titles[String(part.subsystem)] ? String(part.subsystem).toUpperCase() : words(part.subsystem);
+}
+
 function title(part) {
   const name = String(part.subsystem);
-  return config.titles[name] ? `${name.toUpperCase()} ${config.titles[name]}` : words(name);
+  return config.titles[name] ? `${name.toUpperCase()} ${config.titles[name]}` : words(name).replace(/^./, (letter) => letter.toUpperCase());
 }
 
 function table(parts, shown, viability) {
@@ -87,7 +91,7 @@ export function setFacts(list, measures, most = Infinity) {
   const text = rows.map((row) => row.join()).join("|");
   if (list.dataset.text === text) return;
   list.dataset.text = text;
-  list.replaceChildren(...rows.flatMap(([name, value]) => [el("dt", {}, words(name)), el("dd", {}, value)]));
+  list.replaceChildren(...rows.flatMap(([name, value]) => [el("dt", { title: name }, metricTitle(name)), el("dd", {}, value)]));
 }
 
 function flat(measures, prefix = "") {
