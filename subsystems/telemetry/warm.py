@@ -25,11 +25,11 @@ WHERE excluded."count" >= telemetry_rollup."count"
 _INTO = 'INSERT INTO telemetry_rollup (series_id, step_seconds, at, "count", "sum", "min", "max", "last") '
 # A series may be deleted while its samples are still hot: its roll-up then has no place and is left out.
 _SQLITE = (
-    f"{_INTO} SELECT %s, {STEP_SECONDS}, %s, %s, %s, %s, %s, %s "
+    f"{_INTO} SELECT %s, {STEP_SECONDS}, %s, %s, %s, %s, %s, %s "  # noqa: S608 (constants)
     f"WHERE EXISTS (SELECT 1 FROM telemetry_series WHERE id = %s) {_KEEP_FULLER}"
 )
 _POSTGRESQL = (
-    f"{_INTO} SELECT new.series, {STEP_SECONDS}, new.at, new.n, new.total, new.low, new.high, new.last "
+    f"{_INTO} SELECT new.series, {STEP_SECONDS}, new.at, new.n, new.total, new.low, new.high, new.last "  # noqa: S608
     "FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::float8[], %s::float8[], %s::float8[], %s::float8[]) "
     "AS new (series, at, n, total, low, high, last) "
     f"JOIN telemetry_series AS known ON known.id = new.series ORDER BY new.series, new.at {_KEEP_FULLER}"

@@ -49,7 +49,7 @@ def test_the_average_of_roll_ups_is_weighted_by_their_counts() -> None:
 
 
 def test_each_minute_comes_from_the_tier_that_saw_more_of_it() -> None:
-    """After a restart the first minutes are only in the roll-ups, the latest only in memory, and none may count twice."""
+    """After a restart the first minutes are only in the roll-ups, the latest only in memory; none may count twice."""
     hot = columns([1] * 3, [61.0, 62.0, 125.0], [1.0] * 3)
     warm = pieces_of([1, 1, 1], [0.0, 60.0, 120.0], [5.0, 2.0, 4.0])
 

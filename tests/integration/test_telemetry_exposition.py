@@ -1,0 +1,192 @@
+"""`/metrics`: true numbers, to those who may see them, in a form that Prometheus reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django.utils import timezone
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from subsystems.health.models import Assessment
+from subsystems.kernel.errors import TransientError
+from subsystems.messaging.models import OutboxMessage
+from subsystems.recursion.models import System
+from subsystems.recursion.queries import root_system
+from subsystems.s1_operations.models import CollectionCycle, Fleet
+from subsystems.telemetry import services
+from subsystems.telemetry.memory import MemoryHotTier
+from subsystems.telemetry.samples import Sample
+from subsystems.telemetry.store import use_tier
+from tests.support.factories import make_system, make_token, make_unit, make_user
+from vsm_site.exposition import metrics_view
+
+pytestmark = pytest.mark.django_db
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def scrape(secret: str, **headers: str) -> HttpResponse:
+    request = RequestFactory().get("/metrics", headers={"authorization": f"Bearer {secret}", **headers})
+    request.user = AnonymousUser()
+    return metrics_view(request)
+
+
+def values(response: HttpResponse) -> dict[Series, float]:
+    """Return every sample by name and labels; two with the same would be an error of ours."""
+    found: dict[Series, float] = {}
+    for family in parse(response.content.decode()):
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def assess(system: System, *, score: float | None, age: timedelta = timedelta(0)) -> None:
+    moment = timezone.now() - age
+    Assessment.objects.create(
+        system=system,
+        slot=int(moment.timestamp()),
+        assessed_at=moment,
+        score=score,
+        status="normal",
+        subsystems={"s1": {"score": 0.75, "status": "degraded"}, "s4": {"score": None, "status": "unknown"}},
+    )
+
+
+def test_viability_and_health_are_those_of_the_last_assessment() -> None:
+    """The documented names: viability 0 to 1, health 0 to 100; what is unknown is absent, never zero."""
+    assess(root_system(), score=0.9, age=timedelta(seconds=30))
+    assess(root_system(), score=0.8)
+
+    found = values(scrape(make_token()[1]))
+
+    assert found["vsm_viability_score", (("system", "main"),)] == 0.8
+    assert found["vsm_system_health", (("subsystem", "s1"), ("system", "main"))] == 75.0
+    assert ("vsm_system_health", (("subsystem", "s4"), ("system", "main"))) not in found
+
+
+def test_an_old_assessment_does_not_pass_for_now() -> None:
+    """When assessing has stopped, an alert on absence must be able to fire."""
+    assess(root_system(), score=0.9, age=timedelta(minutes=3))
+
+    assert not [name for name, _ in values(scrape(make_token()[1])) if name == "vsm_viability_score"]
+
+
+def test_celery_goes_by_the_names_that_published_dashboards_know() -> None:
+    """`hostname` and `queue_name` as in the celery-exporter project; values from the last samples."""
+    fleet = Fleet.objects.create(system=root_system(), name="shop")
+    now = timezone.now().timestamp()
+    samples = {
+        "shop/celery@a": [Sample("worker_up", now, 1.0), Sample("active", now, 3.0)],
+        "shop/celery@b": [Sample("worker_up", now - 300, 1.0)],
+        "shop/orders": [Sample("ready", now, 7.0)],
+    }
+    for name in samples:
+        make_unit(name, kind="celery_worker" if "@" in name else "celery_queue", fleet=fleet)
+    services.record(samples, system_id=root_system().pk)
+
+    found = values(scrape(make_token()[1]))
+
+    place = (("fleet", "shop"),)
+    celery = {key: value for key, value in found.items() if key[0].startswith("celery_")}
+    assert celery == {
+        ("celery_worker_up", (*place, ("hostname", "celery@a"), ("system", "main"))): 1.0,
+        ("celery_worker_tasks_active", (*place, ("hostname", "celery@a"), ("system", "main"))): 3.0,
+        ("celery_queue_length", (*place, ("queue_name", "orders"), ("system", "main"))): 7.0,
+    }
+
+
+def test_the_platform_tells_of_its_own_blindness() -> None:
+    """Late ticks, refused samples and facts that wait are measured like anything else."""
+    now = timezone.now()
+    CollectionCycle.objects.create(
+        slot=int(now.timestamp()) - 10, started_at=now, duration_ms=250.0, unit_count=4, answered_count=3
+    )
+    OutboxMessage.objects.create(type="viability.assessed", created_at=now - timedelta(seconds=40))
+    future = Sample("m", now.timestamp() + 600, 1.0)
+    services.record({"a": [future, Sample("m", now.timestamp(), 1.0)]}, system_id=root_system().pk)
+
+    found = {name: value for (name, _), value in values(scrape(make_token()[1])).items()}
+
+    assert 10 <= found["vsm_self_tick_lag_seconds"] < 11
+    assert found["vsm_self_cycle_duration_seconds"] == 0.25
+    assert (found["vsm_self_cycle_units"], found["vsm_self_cycle_units_answered"]) == (4, 3)
+    assert found["vsm_self_outbox_unsent"] == 1
+    assert found["vsm_self_outbox_oldest_age_seconds"] >= 40
+    assert (found["vsm_self_hot_samples"], found["vsm_self_dropped_samples_total"]) == (1, 1)
+    assert found["vsm_self_hot_tier_up"] == 1
+
+
+class Unreachable(MemoryHotTier):
+    def latest(self, *_: object) -> None:  # type: ignore[override]
+        raise TransientError("down")
+
+
+@pytest.fixture
+def _unreachable() -> Iterator[None]:
+    use_tier(Unreachable(10))
+    yield
+    use_tier(None)
+
+
+@pytest.mark.usefixtures("_unreachable")
+def test_a_hot_tier_that_is_down_is_said_and_the_rest_still_shown() -> None:
+    """A scrape that fails whole would hide the very reason."""
+    assess(root_system(), score=0.9)
+
+    found = {name: value for (name, _), value in values(scrape(make_token()[1])).items()}
+
+    assert (found["vsm_self_hot_tier_up"], found["vsm_viability_score"]) == (0, 0.9)
+    assert "vsm_self_hot_samples" not in found
+
+
+def test_a_tenant_sees_its_own_systems_only() -> None:
+    """Neither another tenant's numbers nor the platform's own are its business."""
+    acme, other = make_system("acme"), make_system("other")
+    for system in (root_system(), acme, other):
+        assess(system, score=0.5)
+    _, secret = make_token(user=make_user(role="viewer", system=acme))
+
+    found = values(scrape(secret))
+
+    assert {dict(labels)["system"] for _, labels in found if "system" in dict(labels)} == {"acme"}
+    assert not [name for name, _ in found if name.startswith("vsm_self_") and name != "vsm_self_hot_tier_up"]
+
+
+def test_strangers_and_tokens_without_read_get_nothing() -> None:
+    """401 says who are you, 403 says not you; neither says a number."""
+    root_system()
+    _, ingest_only = make_token(["ingest"])
+
+    answers = [scrape(""), scrape("vsm_wrong"), scrape(ingest_only)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 403]
+    assert answers[0].headers["WWW-Authenticate"].startswith("Bearer")
+    assert not [answer for answer in answers if b"vsm_" in answer.content]
+
+
+def test_a_person_who_is_logged_in_may_look() -> None:
+    """A session is enough for a look by hand."""
+    request = RequestFactory().get("/metrics")
+    request.user = make_user(superuser=True)
+
+    root_system()
+
+    assert metrics_view(request).status_code == 200
+
+
+def test_prometheus_may_ask_for_open_metrics() -> None:
+    """Its scraper prefers that form, whose parser is strict."""
+    assess(root_system(), score=0.9)
+    answer = scrape(make_token()[1], accept="application/openmetrics-text; version=1.0.0")
+
+    names = {family.name for family in parse_open(answer.content.decode())}
+
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert {"vsm_viability_score", "vsm_self_dropped_samples"} <= names

@@ -1,0 +1,195 @@
+"""`/metrics`: what is measured, in Prometheus' words, read from the store and the tables when somebody asks.
+
+Reading the store gives the same answer from any process. Only fresh measurements are shown; what is unknown is absent.
+Celery's numbers go by the names and labels that the celery-exporter project uses, so that dashboards made for it work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Count, Min
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from alerts.models import Alert
+from subsystems.health.models import Assessment
+from subsystems.kernel.errors import TransientError
+from subsystems.messaging.models import OutboxMessage
+from subsystems.recursion.models import System
+from subsystems.recursion.queries import ROOT_SLUG, systems_for
+from subsystems.s1_operations.models import CollectionCycle, Unit
+from subsystems.telemetry import queries
+from subsystems.telemetry.store import hot_tier
+from vsm_site.api.authentication import principal
+
+FRESH_SAMPLE_SECONDS = 60  # a worker or queue not heard of for longer is absent
+FRESH_ASSESSMENT = timedelta(minutes=2)
+MAX_LABELLED = 2_000  # workers and queues of one system; beyond it labels would be unbounded
+
+# exposed name, our metric, the label that says which, help
+WORKER_GAUGES = [
+    ("celery_worker_up", "worker_up", "Whether the worker has recently sent a heartbeat."),
+    ("celery_worker_tasks_active", "active", "Tasks that the worker is running."),
+]
+QUEUE_GAUGES = [
+    ("celery_queue_length", "ready", "Messages waiting in the queue."),
+    ("celery_active_consumer_count", "consumers", "Consumers of the queue."),
+]
+
+
+class PlatformCollector(Collector):
+    """Everything that a reader of *systems* may see; the platform's own health with the root system."""
+
+    def __init__(self, systems: Iterable[System], *, now: float) -> None:
+        self._systems = {system.pk: system.slug for system in systems}
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families; a hot tier that is down takes only its own along."""
+        yield from self._assessments()
+        yield from self._counts()
+        hot: list[Callable[[], Iterator[Metric]]] = [self._celery]
+        if ROOT_SLUG in self._systems.values():
+            yield from self._cycle()
+            yield from self._outbox()
+            hot.append(self._hot_tier)
+        yield from self._of_hot_tier(hot)
+
+    def _assessments(self) -> Iterator[Metric]:
+        score = GaugeMetricFamily("vsm_viability_score", "Viability of the system, 0 to 1.", labels=["system"])
+        health = GaugeMetricFamily(
+            "vsm_system_health", "Health of each of the five subsystems, 0 to 100.", labels=["system", "subsystem"]
+        )
+        for slug, assessment in self._newest_assessments().items():
+            _add(score, [slug], assessment.score)
+            for name, found in assessment.subsystems.items():
+                known = found.get("score")
+                _add(health, [slug, name], None if known is None else 100 * known)
+        yield from (score, health)
+
+    def _newest_assessments(self) -> dict[str, Assessment]:
+        since = datetime.fromtimestamp(self._now, UTC) - FRESH_ASSESSMENT
+        rows = Assessment.objects.filter(system_id__in=self._systems, assessed_at__gte=since).order_by("slot")
+        return {self._systems[row.system_id]: row for row in rows}
+
+    def _counts(self) -> Iterator[Metric]:
+        units = GaugeMetricFamily("vsm_units", "Units by kind and state.", labels=["system", "kind", "state"])
+        rows = Unit.objects.filter(system_id__in=self._systems).values_list("system_id", "kind", "state").order_by()
+        for system_id, kind, state, n in rows.annotate(Count("pk")):
+            units.add_metric([self._systems[system_id], kind, state], n)
+        alerts = GaugeMetricFamily("vsm_alerts_firing", "Alerts that fire.", labels=["system", "severity"])
+        firing = Alert.objects.filter(system_id__in=self._systems, state=Alert.State.FIRING)
+        for system_id, severity, n in firing.values_list("system_id", "severity").order_by().annotate(Count("pk")):
+            alerts.add_metric([self._systems[system_id], severity], n)
+        yield from (units, alerts)
+
+    def _celery(self) -> Iterator[Metric]:
+        workers = [GaugeMetricFamily(name, text, labels=["hostname", *_PLACE]) for name, _, text in WORKER_GAUGES]
+        queues = [GaugeMetricFamily(name, text, labels=["queue_name", *_PLACE]) for name, _, text in QUEUE_GAUGES]
+        for system_id, slug in self._systems.items():
+            values = self._fresh_values(system_id)
+            for kind, sources in self._members(system_id).items():
+                families, gauges = (workers, WORKER_GAUGES) if kind == "celery_worker" else (queues, QUEUE_GAUGES)
+                for source, labels in sources.items():
+                    for family, (_, metric, _text) in zip(families, gauges, strict=True):
+                        _add(family, [*labels, slug], values.get(source, {}).get(metric))
+        yield from workers + queues
+
+    def _fresh_values(self, system_id: int) -> dict[str, dict[str, float]]:
+        metrics = [metric for _, metric, _text in WORKER_GAUGES + QUEUE_GAUGES]
+        found = queries.latest(system_id, metrics=metrics)
+        oldest = self._now - FRESH_SAMPLE_SECONDS
+        return {
+            source: {metric: value for metric, (at, value) in known.items() if at >= oldest}
+            for source, known in found.items()
+        }
+
+    def _members(self, system_id: int) -> dict[str, dict[str, list[str]]]:
+        """Return kind -> source -> [name within the fleet, fleet]."""
+        members: dict[str, dict[str, list[str]]] = {"celery_worker": {}, "celery_queue": {}}
+        units = Unit.objects.filter(system_id=system_id, kind__in=members, fleet__isnull=False)
+        for kind, name, fleet in units.values_list("kind", "name", "fleet__name")[:MAX_LABELLED]:
+            members[kind][name] = [name.removeprefix(f"{fleet}/"), fleet]
+        return members
+
+    def _cycle(self) -> Iterator[Metric]:
+        last = CollectionCycle.objects.filter(duration_ms__isnull=False).first()
+        if last is None or last.duration_ms is None:
+            return
+        started = last.started_at.timestamp()
+        yield _gauge("vsm_self_tick_lag_seconds", "How late the last collection began.", started - last.slot)
+        yield _gauge("vsm_self_last_cycle_age_seconds", "Since the last collection began.", self._now - started)
+        yield _gauge("vsm_self_cycle_duration_seconds", "How long the last collection took.", last.duration_ms / 1000)
+        yield _gauge("vsm_self_cycle_units", "Units that the last collection asked.", last.unit_count)
+        yield _gauge("vsm_self_cycle_units_answered", "Units that answered it.", last.answered_count)
+
+    def _outbox(self) -> Iterator[Metric]:
+        waiting = OutboxMessage.objects.filter(sent_at=None).aggregate(n=Count("pk"), oldest=Min("created_at"))
+        age = 0.0 if waiting["oldest"] is None else self._now - waiting["oldest"].timestamp()
+        yield _gauge("vsm_self_outbox_unsent", "Facts that have not left yet.", waiting["n"])
+        yield _gauge("vsm_self_outbox_oldest_age_seconds", "Age of the oldest of them; 0 when there is none.", age)
+
+    def _hot_tier(self) -> Iterator[Metric]:
+        tier = hot_tier()
+        yield _gauge("vsm_self_hot_samples", "Samples in the hot tier.", tier.size())
+        yield _gauge("vsm_self_hot_samples_limit", "Samples that it can hold.", settings.HOT_MAX_SAMPLES)
+        yield _dropped(tier.counters())
+
+    def _of_hot_tier(self, parts: Iterable[Callable[[], Iterator[Metric]]]) -> Iterator[Metric]:
+        try:
+            families = [family for part in parts for family in part()]
+        except TransientError:
+            families = []
+        yield _gauge("vsm_self_hot_tier_up", "Whether the hot tier answers.", float(bool(families)))
+        yield from families
+
+
+_PLACE = ["fleet", "system"]
+
+
+@require_safe
+def metrics_view(request: HttpRequest) -> HttpResponse:
+    """Answer a scrape with what its token (or the person logged in) may read."""
+    who = principal(request)
+    if who is None:
+        headers = {"WWW-Authenticate": 'Bearer realm="vsm"'}
+        return _plain("A token with the scope read is needed, or a login.\n", 401, headers)
+    user, token = who
+    systems = list(systems_for(user, "read", token).order_by("slug"))
+    if not systems:
+        return _plain("This needs the scope read.\n", 403)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PlatformCollector(systems, now=time.time()))
+    ProcessCollector(registry=registry)
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})
+
+
+def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8", headers=dict(headers or {}))
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> None:
+    """Add a value that is known; None is left out, as nothing may pass for zero."""
+    if value is not None:
+        family.add_metric(labels, value)
+
+
+def _dropped(counters: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily("vsm_self_dropped_samples", "Samples refused or forgotten early.", labels=["reason"])
+    for name, n in sorted(counters.items()):
+        if name.startswith("dropped_"):
+            family.add_metric([name.removeprefix("dropped_")], n)
+    return family
