@@ -63,7 +63,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -128,7 +127,8 @@ INGEST_MAX_BYTES = ENV.ingest_max_bytes
 FLOWER_PORT = ENV.flower_port
 # Facts and the Celery tasks that hear them: the only place where a lower package reaches a higher one.
 MESSAGE_ROUTES: dict[str, list[str]] = {
-    "collection.completed": ["alerts.evaluate"],
+    "collection.completed": ["alerts.evaluate", "health.assess_early"],
+    "task.triggered": ["s3_control.run"],
     "viability.assessed": ["alerts.receive_viability"],
 }
 ADAPTER_ENTRY_POINTS = "vsm.adapters"
@@ -205,6 +205,16 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["vsm_site.api.permissions.HasScope"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "UnitState": "subsystems.s1_operations.models.Unit.State",
+        "RunState": "subsystems.s3_control.models.TaskRun.State",
+        "AlertState": "alerts.models.Alert.State",
+        "Severity": "alerts.models.Severity",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "vsm_site.api.schema.complete",
+    ],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.ingest_max_bytes
 

@@ -53,7 +53,7 @@ class BasicAuthentication(BaseAuthentication):
         return 'Basic realm="vsm"'
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Tells the OpenAPI document about tokens."""
 
     target_class = BearerAuthentication
@@ -63,7 +63,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
         return {"type": "http", "scheme": "bearer"}
 
 
-class BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Tells the OpenAPI document about name and password."""
 
     target_class = BasicAuthentication

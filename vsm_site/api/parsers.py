@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
@@ -41,7 +42,7 @@ class StrictJSONParser(BaseParser):
             raise ParseError(error.detail, code=error.code) from None
 
 
-def read_bounded(stream: IO[Any]) -> bytes:
+def read_bounded(stream: IO[Any] | HttpRequest) -> bytes:
     """Return the whole body. Raises TooLarge before more than the limit is held in memory."""
     raw: bytes = stream.read(settings.INGEST_MAX_BYTES + 1)
     if len(raw) > settings.INGEST_MAX_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AnonymousUser, User
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -15,6 +16,13 @@ def scope_of(view: object, method: str | None) -> str:
     """Return the scope that *method* needs: from the view's `scopes`, else read for safe methods and operate."""
     named: dict[str, str] = getattr(view, "scopes", {})
     return named.get(method or "GET") or ("read" if method in SAFE_METHODS else "operate")
+
+
+def person(request: Request) -> User:
+    """Return who asks, where the permissions have let only people in who are known."""
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
 
 
 def caller(request: Request) -> tuple[User | AnonymousUser, ApiToken | None]:

@@ -53,11 +53,11 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     return Response(body, status=body["status"], headers=headers)
 
 
-def answer(error: Exception) -> HttpResponse | None:
-    """Answer an *error* of a plain Django view; None for one nobody foresaw."""
+def answer(error: Exception) -> HttpResponse:
+    """Answer an *error* of a plain Django view; one that nobody foresaw is raised again."""
     described = describe(error)
     if described is None:
-        return None
+        raise error
     body, headers = described
     return JsonResponse(body, status=body["status"], headers=headers, content_type=PROBLEM_TYPE)
 
@@ -143,7 +143,7 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer what Django itself found unreadable."""
     if _for_programs(request):
-        return answer(exception) or problem(400, "bad_request", "The request cannot be read.")
+        return answer(exception)
     return defaults.bad_request(request, exception)
 
 

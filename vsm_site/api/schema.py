@@ -1,0 +1,102 @@
+"""What the OpenAPI document cannot see by itself: the plain ingest view, and the problem any operation may answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable: for programs"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "detail"],
+                "properties": {name: {"type": "string"} for name in ("field", "code", "detail")},
+            },
+        },
+    },
+}
+_MOMENT = {"description": "RFC 3339 with a zone, or epoch seconds", "oneOf": [{"type": "string"}, {"type": "number"}]}
+_SAMPLE = {
+    "type": "object",
+    "required": ["metric", "value"],
+    "properties": {
+        "metric": {"type": "string"},
+        "value": {"type": "number"},
+        "at": _MOMENT,
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_VALUES = {"type": "array", "items": {"type": "number", "nullable": True}}
+ROWS = {
+    "type": "object",
+    "required": ["source", "samples"],
+    "properties": {
+        "source": {"type": "string"},
+        "system": {"type": "string"},
+        "samples": {"type": "array", "items": _SAMPLE},
+    },
+}
+COLUMNS = {
+    "type": "object",
+    "required": ["source", "metrics", "at", "values"],
+    "properties": {
+        "source": {"type": "string"},
+        "system": {"type": "string"},
+        "metrics": {"type": "array", "items": {"type": "string"}},
+        "at": _NUMBERS,
+        "values": {"type": "array", "items": _VALUES, "description": "One row per metric, one value per time"},
+    },
+}
+OUTCOME = {
+    "type": "object",
+    "required": ["accepted", "rejected"],
+    "properties": {
+        "accepted": {"type": "integer"},
+        "rejected": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["index", "code", "detail"],
+                "properties": {
+                    "index": {"type": "integer"},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+INGEST = {
+    "post": {
+        "operationId": "ingest",
+        "description": "Push a batch of samples as rows or as columns; the body may be packed with gzip.",
+        "tags": ["ingest"],
+        "security": [{"token": []}],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"oneOf": [ROWS, COLUMNS]}}}},
+        "responses": {"202": {"description": "Taken in", "content": {"application/json": {"schema": OUTCOME}}}},
+    }
+}
+
+
+def complete(result: dict[str, Any], **_: object) -> dict[str, Any]:
+    """Add to the generated document what its generator cannot see."""
+    result["paths"]["/api/v1/ingest/"] = INGEST
+    result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
+    answer = {
+        "description": "Anything that went wrong",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for path in result["paths"].values():
+        for operation in path.values():
+            operation["responses"]["default"] = answer
+    return result

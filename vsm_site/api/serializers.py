@@ -1,0 +1,335 @@
+"""What goes in and out: input is validated here, output is what each room's queries say."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from alerts import queries as alert_queries
+from alerts.models import Alert, AlertRule, Severity
+from subsystems.health import queries as health_queries
+from subsystems.kernel.health import Health
+from subsystems.recursion.models import ApiToken, Membership, System
+from subsystems.s1_operations import queries as operations_queries
+from subsystems.s1_operations.models import Unit
+from subsystems.s3_control import queries as control_queries
+from subsystems.s3_control.models import TaskRun
+from subsystems.telemetry.columns import AGGREGATES
+from subsystems.telemetry.models import Series
+from vsm_site.api.fields import FiniteField, MomentField, SystemField, UnitField
+
+HOUR = 3600.0
+Plain = serializers.Serializer[Any]
+
+
+class SystemSerializer(serializers.ModelSerializer[System]):
+    parent = serializers.SlugField(source="parent.slug", read_only=True, allow_null=True, default=None)  # type: ignore[assignment]
+
+    class Meta:
+        model = System
+        fields = ["slug", "name", "parent", "created_at"]
+
+
+# --- S1 -------------------------------------------------------------------------------------------------------------
+class UnitSerializer(Plain):
+    id = serializers.IntegerField()
+    system = serializers.SlugField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    state = serializers.ChoiceField(choices=Unit.State.choices)
+    health = serializers.ChoiceField(choices=[band.value for band in Health])
+    score = serializers.FloatField(allow_null=True, help_text="0 to 1; null is unknown")
+    score_percent = serializers.FloatField(allow_null=True)
+    parts = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    fleet = serializers.CharField(allow_null=True, help_text="Name of the fleet it is of")
+    last_seen_at = serializers.DateTimeField(allow_null=True)
+    last_error = serializers.CharField()
+
+    def to_representation(self, instance: Unit) -> dict[str, Any]:
+        body = operations_queries.unit_body(instance)
+        return {**body, "system": instance.system.slug, "score_percent": percent(instance.score)}
+
+
+class NewUnitSerializer(Plain):
+    kind = serializers.CharField(max_length=40, help_text="`http` or `agent`, or the name of an installed adapter")
+    name = serializers.CharField(max_length=200)
+    config = serializers.DictField(required=False, default=dict, help_text="As the adapter wants it, such as `url`")
+    system = SystemField(required=False)
+
+
+class FleetSerializer(Plain):
+    id = serializers.IntegerField()
+    system = serializers.SlugField()
+    name = serializers.CharField()
+    own = serializers.BooleanField()
+    broker = serializers.CharField(help_text="Without name and password, which are never shown")
+    enabled = serializers.BooleanField()
+    connected_at = serializers.DateTimeField(allow_null=True)
+    last_error = serializers.CharField()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        return {**operations_queries.fleet_body(instance), "system": instance.system.slug}
+
+
+class NewFleetSerializer(Plain):
+    url = serializers.CharField(max_length=1000, help_text="Broker URL of the Celery application")
+    name = serializers.CharField(max_length=120, required=False, default="", allow_blank=True)
+    system = SystemField(required=False)
+
+
+# --- Telemetry ------------------------------------------------------------------------------------------------------
+class SeriesSerializer(serializers.ModelSerializer[Series]):
+    system = serializers.SlugRelatedField[System](slug_field="slug", read_only=True)
+    labels = serializers.DictField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Series
+        fields = ["id", "system", "source", "metric", "labels", "created_at"]
+
+
+class RangeSerializer(Plain):
+    """A range of time that ends now and is an hour long unless told."""
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which is no name in Python."""
+        moments = {"from": MomentField(required=False), "to": MomentField(required=False)}
+        return {**super().get_fields(), **moments}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        end = attrs.pop("to", None)
+        attrs["end"] = time.time() if end is None else end
+        attrs["start"] = attrs.pop("from", attrs["end"] - HOUR)
+        return attrs
+
+
+class QuerySerializer(RangeSerializer):
+    metric = serializers.CharField(max_length=120)
+    source = serializers.CharField(max_length=200, required=False)  # type: ignore[assignment]
+    labels = serializers.CharField(max_length=2000, required=False, help_text='As JSON: `{"queue": "mail"}`')
+    step = FiniteField(required=False, min_value=1, help_text="Seconds; without it about 300 points")
+    agg = serializers.ChoiceField(choices=AGGREGATES, default="avg")
+    system = SystemField(required=False, help_text="Without it, every system that you may read")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        attrs.setdefault("step", max(1.0, (attrs["end"] - attrs["start"]) // 300))
+        return attrs
+
+
+class SamplesQuerySerializer(RangeSerializer):
+    metric = serializers.CharField(max_length=120)
+
+
+class PointsSerializer(Plain):
+    metric = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    labels = serializers.DictField(child=serializers.CharField())
+    points = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
+
+
+class QueryAnswerSerializer(Plain):
+    series = PointsSerializer(many=True)
+    tiers = serializers.ListField(child=serializers.CharField())
+    complete = serializers.BooleanField()
+
+
+class SamplesLineSerializer(Plain):
+    labels = serializers.CharField(help_text='As text: `queue="mail"`')
+    points = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
+
+
+class SamplesSerializer(Plain):
+    unit = serializers.IntegerField()
+    metric = serializers.CharField()
+    series = SamplesLineSerializer(many=True)
+
+
+# --- Health ---------------------------------------------------------------------------------------------------------
+class PartSerializer(Plain):
+    subsystem = serializers.CharField()
+    score = serializers.FloatField(allow_null=True)
+    status = serializers.CharField()
+    weight = serializers.FloatField()
+    contribution = serializers.FloatField(allow_null=True)
+
+
+class ViabilitySerializer(Plain):
+    system = serializers.SlugField()
+    score = serializers.FloatField(allow_null=True, help_text="0 to 1; null is unknown")
+    score_percent = serializers.FloatField(allow_null=True)
+    status = serializers.CharField()
+    parts = PartSerializer(many=True)
+    weakest_link = serializers.JSONField(allow_null=True)
+    geometric = serializers.FloatField(allow_null=True)
+    structural = serializers.JSONField()
+    subsystems = serializers.JSONField()
+    assessed_at = serializers.DateTimeField(allow_null=True)
+
+
+class AssessmentSerializer(Plain):
+    id = serializers.IntegerField()
+    system = serializers.SlugField()
+    slot = serializers.IntegerField(help_text="Start of the slot, epoch seconds")
+    assessed_at = serializers.DateTimeField()
+    score = serializers.FloatField(allow_null=True)
+    score_percent = serializers.FloatField(allow_null=True)
+    status = serializers.CharField()
+    overall_health = serializers.FloatField(allow_null=True)
+    parts = PartSerializer(many=True)
+    subsystems = serializers.JSONField()
+    weakest_link = serializers.JSONField(allow_null=True)
+    geometric = serializers.FloatField(allow_null=True)
+    structural = serializers.JSONField()
+    details = serializers.JSONField()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        return health_queries.assessment_body(instance)
+
+
+# --- Alerts ---------------------------------------------------------------------------------------------------------
+class AlertRuleSerializer(serializers.ModelSerializer[AlertRule]):
+    system = SystemField(required=False)
+    unit = UnitField(required=False, allow_null=True)
+    threshold = FiniteField()
+    created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+
+    class Meta:
+        model = AlertRule
+        fields = [
+            "id", "system", "name", "metric", "unit", "unit_kind", "comparison", "threshold", "for_seconds", "severity",
+            "cooldown_seconds", "enabled", "created_by", "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields = ["created_at", "updated_at"]
+        validators: list[Any] = []  # the name's uniqueness is the service's to explain
+
+
+class PreviewQuerySerializer(Plain):
+    metric = serializers.CharField(max_length=120)
+    unit_kind = serializers.CharField(max_length=40, required=False, default="", allow_blank=True)
+    unit = UnitField(required=False)
+    comparison = serializers.ChoiceField(choices=AlertRule.Comparison.choices, default="gt")
+    threshold = FiniteField(required=False)
+    system = SystemField(required=False)
+
+
+class PreviewSerializer(Plain):
+    subject = serializers.CharField()
+    unit_id = serializers.IntegerField(allow_null=True)
+    value = serializers.FloatField(allow_null=True)
+    at = serializers.JSONField(allow_null=True)
+    matches = serializers.BooleanField(allow_null=True)
+
+
+class AlertSerializer(Plain):
+    id = serializers.IntegerField()
+    system = serializers.SlugField()
+    title = serializers.CharField()
+    type = serializers.CharField()
+    severity = serializers.ChoiceField(choices=Severity.choices)
+    state = serializers.ChoiceField(choices=Alert.State.choices)
+    unit_id = serializers.IntegerField(allow_null=True)
+    unit = serializers.CharField(allow_null=True)
+    subject = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    threshold = serializers.FloatField(allow_null=True)
+    rule_id = serializers.IntegerField(allow_null=True)
+    pending_at = serializers.DateTimeField()
+    fired_at = serializers.DateTimeField(allow_null=True)
+    resolved_at = serializers.DateTimeField(allow_null=True)
+    acknowledged_at = serializers.DateTimeField(allow_null=True)
+    acknowledged_by = serializers.CharField(allow_null=True)
+    comment = serializers.CharField()
+    suppressed = serializers.CharField()
+
+    def to_representation(self, instance: Alert) -> dict[str, Any]:
+        return {**alert_queries.alert_body(instance), "system": instance.system.slug}
+
+
+class AcknowledgeSerializer(Plain):
+    comment = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+
+
+# --- Tasks ----------------------------------------------------------------------------------------------------------
+class TaskSerializer(Plain):
+    name = serializers.CharField()
+    summary = serializers.CharField()
+    schema = serializers.DictField(help_text="JSON Schema of the arguments")
+
+
+class TriggerSerializer(Plain):
+    arguments = serializers.DictField(required=False, default=dict)
+
+
+class RunSerializer(Plain):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    arguments = serializers.DictField()
+    state = serializers.ChoiceField(choices=TaskRun.State.choices)
+    result = serializers.JSONField(allow_null=True)
+    error = serializers.CharField()
+    worker = serializers.CharField()
+    requested_by = serializers.CharField(allow_null=True)
+    requested_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: TaskRun) -> dict[str, Any]:
+        return control_queries.run_body(instance)
+
+
+# --- Access ---------------------------------------------------------------------------------------------------------
+class TokenSerializer(serializers.ModelSerializer[ApiToken]):
+    system = SystemField(required=False, allow_null=True, help_text="Bind the token to one system and all below it")
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=ApiToken.Scope.choices), allow_empty=False, max_length=4
+    )
+
+    class Meta:
+        model = ApiToken
+        fields = ["id", "name", "scopes", "system", "prefix", "created_at", "last_used_at", "expires_at"]
+        read_only_fields = ["prefix", "created_at", "last_used_at"]
+
+
+@extend_schema_serializer(component_name="NewToken")
+class NewTokenSerializer(TokenSerializer):
+    """A token just made: the only answer that has its secret."""
+
+    secret = serializers.CharField(read_only=True)
+
+    class Meta(TokenSerializer.Meta):
+        fields = [*TokenSerializer.Meta.fields, "secret"]
+
+
+class MemberSerializer(serializers.ModelSerializer[Membership]):
+    user = serializers.CharField(source="user.username", read_only=True)
+    system = serializers.SlugRelatedField[System](slug_field="slug", read_only=True)
+
+    class Meta:
+        model = Membership
+        fields = ["id", "user", "system", "role"]
+
+
+class HeldSerializer(Plain):
+    slug = serializers.SlugField()
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+
+
+class TokenFactsSerializer(Plain):
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    system = serializers.SlugField(allow_null=True)
+
+
+class MeSerializer(Plain):
+    username = serializers.CharField()
+    systems = HeldSerializer(many=True)
+    token = TokenFactsSerializer(allow_null=True)
+
+
+def percent(score: float | None) -> float | None:
+    """Return a score in 0-100, as people read it (requirements 2-1)."""
+    return None if score is None else round(score * 100, 1)

@@ -1,0 +1,48 @@
+"""The addresses under `/api/`."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import DefaultRouter
+
+from vsm_site.api.ingest import ingest
+from vsm_site.api.views import access, alerts, health, operations, tasks, telemetry
+from vsm_site.api.views.root import RootView
+
+
+class Router(DefaultRouter):
+    """Typed ids in paths: what is no id never reaches a query. The root is ours, for it lists plain views too."""
+
+    include_root_view = False
+    include_format_suffixes = False
+
+    def __init__(self) -> None:
+        super().__init__(use_regex_path=False)
+
+
+router = Router()
+router.register("systems", access.SystemViewSet, basename="system")
+router.register("members", access.MemberViewSet, basename="member")
+router.register("tokens", access.TokenViewSet, basename="token")
+router.register("units", operations.UnitViewSet, basename="unit")
+router.register("fleets", operations.FleetViewSet, basename="fleet")
+router.register("series", telemetry.SeriesViewSet, basename="series")
+router.register("assessments", health.AssessmentViewSet, basename="assessment")
+router.register("alert-rules", alerts.AlertRuleViewSet, basename="alert-rule")
+router.register("alerts", alerts.AlertViewSet, basename="alert")
+router.register("tasks/runs", tasks.RunViewSet, basename="run")
+
+app_name = "api"
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema"), name="docs"),
+    path("v1/", RootView.as_view(), name="root"),
+    path("v1/me/", access.MeView.as_view(), name="me"),
+    path("v1/ingest/", ingest, name="ingest"),
+    path("v1/query/", telemetry.QueryView.as_view(), name="query"),
+    path("v1/viability/", health.ViabilityView.as_view(), name="viability"),
+    path("v1/tasks/", tasks.TasksView.as_view(), name="tasks"),
+    path("v1/tasks/<str:name>/trigger/", tasks.TriggerView.as_view(), name="trigger"),
+    path("v1/", include(router.urls)),
+]

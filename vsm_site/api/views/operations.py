@@ -1,0 +1,106 @@
+"""Units of S1 and the fleets they come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from subsystems.s1_operations import services
+from subsystems.s1_operations.models import Fleet, Unit
+from subsystems.telemetry import queries as telemetry
+from vsm_site.api.filters import FleetFilter, UnitFilter
+from vsm_site.api.serializers import (
+    FleetSerializer,
+    NewFleetSerializer,
+    NewUnitSerializer,
+    SamplesQuerySerializer,
+    SamplesSerializer,
+    UnitSerializer,
+)
+from vsm_site.api.systems import InSystems, operated_system
+
+
+class UnitViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, InSystems[Unit]):
+    """Whatever is watched: hosts, workers, queues, HTTP services, agents."""
+
+    queryset = Unit.objects.select_related("fleet", "system")
+    serializer_class = UnitSerializer
+    filterset_class = UnitFilter
+    ordering_fields = ["name", "kind", "state", "created_at", "id"]
+    ordering = ["id"]
+    lookup_value_converter = "int"
+
+    @extend_schema(request=NewUnitSerializer, responses={201: UnitSerializer})
+    def create(self, request: Request) -> Response:
+        """Watch another HTTP service, or announce an agent."""
+        form = NewUnitSerializer(data=request.data, context=self.get_serializer_context())
+        form.is_valid(raise_exception=True)
+        given: dict[str, Any] = form.validated_data
+        system = operated_system(request, given.get("system"))
+        unit = services.add_unit(system, given["kind"], given["name"], given["config"])
+        return Response(UnitSerializer(unit).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: int) -> Response:
+        """Stop collecting this unit, without forgetting it."""
+        unit = self.get_object()
+        services.pause_unit(unit)
+        return Response(UnitSerializer(self.get_object()).data)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: int) -> Response:
+        """Collect this unit again."""
+        unit = self.get_object()
+        services.resume_unit(unit)
+        return Response(UnitSerializer(self.get_object()).data)
+
+    @extend_schema(parameters=[SamplesQuerySerializer], responses=SamplesSerializer)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def samples(self, request: Request, pk: int) -> Response:
+        """The raw samples of one metric of this unit, of the last hour at most."""
+        unit = self.get_object()
+        form = SamplesQuerySerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        given: dict[str, Any] = form.validated_data
+        found = telemetry.window(
+            unit.system_id, given["metric"], sources=[unit.name], start=given["start"], end=given["end"]
+        )
+        lines = [
+            {"labels": labels, "points": [list(point) for point in zip(at.tolist(), values.tolist(), strict=True)]}
+            for (_, labels), (at, values) in sorted(found.items(), key=lambda item: item[0])
+        ]
+        return Response({"unit": unit.pk, "metric": given["metric"], "series": lines})
+
+    def perform_destroy(self, instance: Unit) -> None:
+        services.forget_unit(instance)
+
+
+class FleetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, InSystems[Fleet]):
+    """Celery applications: add one by its broker URL, and its workers and queues appear among the units."""
+
+    queryset = Fleet.objects.select_related("system")
+    serializer_class = FleetSerializer
+    filterset_class = FleetFilter
+    ordering_fields = ["name", "created_at", "id"]
+    ordering = ["id"]
+    lookup_value_converter = "int"
+
+    @extend_schema(request=NewFleetSerializer, responses={201: FleetSerializer})
+    def create(self, request: Request) -> Response:
+        """Watch another Celery application."""
+        form = NewFleetSerializer(data=request.data, context=self.get_serializer_context())
+        form.is_valid(raise_exception=True)
+        given: dict[str, Any] = form.validated_data
+        system = operated_system(request, given.get("system"))
+        fleet = services.watch_fleet(system, given["url"], name=given["name"])
+        return Response(FleetSerializer(fleet).data, status=status.HTTP_201_CREATED)
+
+    def perform_destroy(self, instance: Fleet) -> None:
+        services.forget_fleet(instance)

@@ -1,0 +1,39 @@
+"""The front page of the API."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+LISTS = {
+    "systems": "api:system-list",
+    "units": "api:unit-list",
+    "fleets": "api:fleet-list",
+    "series": "api:series-list",
+    "query": "api:query",
+    "ingest": "api:ingest",
+    "assessments": "api:assessment-list",
+    "viability": "api:viability",
+    "alert-rules": "api:alert-rule-list",
+    "alerts": "api:alert-list",
+    "tasks": "api:tasks",
+    "runs": "api:run-list",
+    "tokens": "api:token-list",
+    "members": "api:member-list",
+    "me": "api:me",
+    "schema": "api:schema",
+}
+
+
+class RootView(APIView):
+    """Where everything is."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        return Response({name: request.build_absolute_uri(reverse(view)) for name, view in LISTS.items()})

@@ -1,0 +1,64 @@
+"""Tasks: what may be triggered, triggering, and following a run to its result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from subsystems.kernel import triggerable
+from subsystems.recursion.queries import ROOT_SLUG, systems_for
+from subsystems.s3_control import services
+from subsystems.s3_control.models import TaskRun
+from vsm_site.api.filters import RunFilter
+from vsm_site.api.permissions import caller, person
+from vsm_site.api.serializers import RunSerializer, TaskSerializer, TriggerSerializer
+
+
+class TasksView(APIView):
+    """Everything that may be triggered, each with the schema of its arguments."""
+
+    @extend_schema(responses=TaskSerializer(many=True), operation_id="tasks_list")
+    def get(self, request: Request) -> Response:
+        return Response(
+            [{"name": entry.name, "summary": entry.summary, "schema": entry.schema()} for entry in triggerable.listed()]
+        )
+
+
+class TriggerView(APIView):
+    """Run a task on a worker."""
+
+    @extend_schema(request=TriggerSerializer, responses={202: RunSerializer}, operation_id="tasks_trigger")
+    def post(self, request: Request, name: str) -> Response:
+        triggerable.find(name)  # an unlisted task is told before its arguments are looked at
+        form = TriggerSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        given: dict[str, Any] = form.validated_data["arguments"]
+        run = services.trigger(name, given, by=person(request))
+        where = {"Location": reverse("api:run-detail", args=[run.pk])}
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED, headers=where)
+
+
+class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[TaskRun]):
+    """Runs that you triggered, newest first; administrators of the root see everybody's."""
+
+    queryset = TaskRun.objects.select_related("requested_by")
+    serializer_class = RunSerializer
+    filterset_class = RunFilter
+    ordering_fields = ["requested_at", "name", "state"]
+    ordering = ["-requested_at"]
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[TaskRun]:
+        user, token = caller(self.request)
+        runs = super().get_queryset()
+        if systems_for(user, "admin").filter(slug=ROOT_SLUG).exists() and (token is None or token.system_id is None):
+            return runs
+        return runs.filter(requested_by_id=user.pk)
