@@ -1,0 +1,76 @@
+"""Runs the benchmarks one after the other, each in a fresh process and home, and prints the table of ratios."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.result import MARK
+
+HERE = Path(__file__).parent
+ALL = ["hot_tier", "collection_cost", "full_cycle", "idle_memory", "event_to_dashboard"]
+TIMEOUT_SECONDS = 300
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or ALL
+    unknown = sorted(set(chosen) - set(ALL))
+    if unknown:
+        print(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}.", file=sys.stderr)
+        return 2
+    results: list[dict[str, Any]] = []
+    failed = []
+    for name in chosen:
+        print(f"running {name} …", file=sys.stderr, flush=True)
+        found = run_apart(name)
+        results += found
+        failed += [] if found else [name]
+    if set(chosen) == set(ALL):
+        write(results)
+    print(table(results))
+    print("".join(f"{name} did not finish.\n" for name in failed), end="")
+    return 1 if failed else 0
+
+
+def run_apart(name: str) -> list[dict[str, Any]]:
+    """Run one benchmark and return its results, or nothing when it failed."""
+    with tempfile.TemporaryDirectory(prefix="vsm-bench-") as home:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("VSM_", "DATABASE_URL"))}
+        environment |= {"VSM_HOME": home, "VSM_HTTP_ALLOW": "127.0.0.1", "VSM_LOG_LEVEL": "ERROR"}
+        environment |= {"DJANGO_SETTINGS_MODULE": "vsm_site.settings"}
+        command = [sys.executable, "-m", f"benchmarks.{name}"]
+        try:
+            done = subprocess.run(
+                command, env=environment, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return []
+    lines = [line.removeprefix(MARK) for line in done.stdout.splitlines() if line.startswith(MARK)]
+    return json.loads(lines[-1]) if lines and done.returncode == 0 else []
+
+
+def write(results: list[dict[str, Any]]) -> None:
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    document = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), **machine, "results": results}
+    (HERE / "results.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    head = f"{'benchmark':<28}{'measured':>14}{'against':>14}  {'unit':<14}{'ratio':>9}  better  holds"
+    rows = [
+        f"{row['name']:<28}{row['measured']:>14,.3g}{row['against']:>14,.3g}  {row['unit']:<14}{row['ratio']:>9.3g}"
+        f"  {row['better']:<6}  {'yes' if row['holds'] else 'NO'}"
+        for row in results
+    ]
+    return "\n".join([head, "-" * len(head), *rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
