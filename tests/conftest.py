@@ -6,7 +6,10 @@ run is skipped with a reason that `make test` repeats in its last line.
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs VSM_PROFILE=services with RabbitMQ, Redis and PostgreSQL"))
         if item.get_closest_marker("browser") and CHROMIUM is None:
             item.add_marker(pytest.mark.skip(reason="needs Chromium"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Leave the reasons of what was skipped where `make test` asked for them."""
+    target = os.environ.get("VSM_TEST_REPORT")
+    if target:
+        reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+        Path(target).write_text(json.dumps(reasons))
 
 
 @pytest.fixture(scope="session")

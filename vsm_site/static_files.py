@@ -18,7 +18,7 @@ from whitenoise.responders import Response, StaticFile
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[..., Awaitable[None]]
 CHUNK_BYTES = 64 * 1024
 CONDITIONS = {  # the request headers that WhiteNoise reads, under the names it reads them by
     b"if-none-match": "HTTP_IF_NONE_MATCH",

@@ -1,0 +1,47 @@
+# The commands of the platform. Only Python 3.11+ and make are needed; everything else is fetched on first use.
+PYTHON ?= python3
+PROFILE ?= embedded
+VENV = .venv/bin/python
+
+.PHONY: up test check services bench demo-fleet bootstrap bootstrap-test
+.SILENT:
+
+# Run the platform in the foreground: PROFILE=embedded (one process) or PROFILE=services.
+up: bootstrap
+ifeq ($(PROFILE),services)
+	exec $(VENV) scripts/run_services.py
+else ifeq ($(PROFILE),embedded)
+	exec $(VENV) manage.py vsm
+else
+	echo "PROFILE is embedded or services, not $(PROFILE)" >&2; exit 2
+endif
+
+# Every test in both profiles; STRICT=1 fails when something could not be run.
+test: bootstrap-test
+	STRICT=$(STRICT) $(VENV) scripts/run_tests.py
+
+# Lint, types, import contracts, unit tests.
+check: bootstrap-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy vsm_site alerts subsystems
+	.venv/bin/lint-imports
+	$(VENV) -m pytest tests/unit
+
+# Bring up RabbitMQ, Redis and PostgreSQL and print their URLs.
+services: bootstrap
+	$(VENV) scripts/services.py
+
+# Every benchmark; writes benchmarks/results.json.
+bench: bootstrap-test
+	$(VENV) -m benchmarks
+
+# A small Celery application to watch.
+demo-fleet: bootstrap
+	exec $(VENV) deploy/demo_fleet/run.py
+
+bootstrap:
+	$(PYTHON) scripts/bootstrap.py
+
+bootstrap-test:
+	$(PYTHON) scripts/bootstrap.py --test

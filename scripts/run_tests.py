@@ -1,0 +1,75 @@
+"""`make test`: every test that this machine can run, in both profiles, and one line about what was not run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import services
+
+ROOT = Path(__file__).resolve().parent.parent
+EMBEDDED = ["tests/unit", "tests/integration", "tests/browser"]
+SERVICES = ["tests/integration", "tests/services"]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OURS = ("VSM_", "DATABASE_URL")  # what the caller's shell says of a platform must not reach a test
+
+
+def main() -> int:
+    not_run: set[str] = set()
+    if not browser_found():
+        not_run.add("browser tests (Chromium is not installed and cannot be)")
+    try:
+        urls = services.urls(for_tests=True)
+    except services.Unavailable as error:
+        services.say(str(error))
+        urls = {}
+        not_run.add("the services profile (RabbitMQ, Redis and PostgreSQL are needed)")
+
+    failed = run_pytest("embedded", EMBEDDED, {}, not_run)
+    if urls:
+        failed |= run_pytest("services", SERVICES, {"VSM_PROFILE": "services", **urls}, not_run)
+    return verdict(failed, not_run, strict=os.environ.get("STRICT") == "1")
+
+
+def verdict(failed: bool, not_run: set[str], *, strict: bool) -> int:
+    """Say how it went in one line and return the exit code."""
+    said = f"Not run: {'; '.join(sorted(not_run))}." if not_run else "Nothing was left out."
+    print(f"\n{'FAILED' if failed else 'Passed'}. {said}", flush=True)
+    return 1 if failed or (strict and not_run) else 0
+
+
+def browser_found() -> bool:
+    if any(shutil.which(name) for name in BROWSERS):
+        return True
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return False
+    services.say("Installing chromium")
+    try:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        services.run(["apt-get", "update", "-qq"], env=environment)
+        services.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], env=environment)
+    except services.Unavailable as error:
+        services.say(str(error))
+    return any(shutil.which(name) for name in BROWSERS)
+
+
+def run_pytest(profile: str, folders: list[str], variables: dict[str, str], not_run: set[str]) -> bool:
+    """Run the tests of one profile in a home of their own; return whether any failed."""
+    print(f"\n== {profile} profile: {' '.join(folders)}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="vsm-tests-") as home:
+        report = Path(home) / "skipped.json"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        environment = {**inherited, **variables, "VSM_HOME": home, "VSM_TEST_REPORT": str(report)}
+        done = subprocess.run([sys.executable, "-m", "pytest", *folders], cwd=ROOT, env=environment, check=False)
+        if report.exists():
+            not_run |= {f"{count} x {reason}" for reason, count in json.loads(report.read_text()).items()}
+    return done.returncode != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
