@@ -1,0 +1,315 @@
+"""Units and fleets as operators and agents change them."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from subsystems.kernel.errors import Invalid, Refused
+from subsystems.recursion.queries import root_system
+from subsystems.s1_operations import services
+from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
+from subsystems.s1_operations.queries import broker_url, fleet_body, unit_body
+from subsystems.telemetry.queries import latest
+from subsystems.telemetry.samples import Sample
+from tests.support.factories import make_unit, make_user
+
+pytestmark = pytest.mark.django_db
+DOWN = "redis://:s3cret-word@127.0.0.1:1/4"
+
+
+@pytest.fixture(autouse=True)
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Any]]:
+    """Collect what open dashboards would be told."""
+    told: list[tuple[str, str, Any]] = []
+    monkeypatch.setattr(services, "push", lambda _system, kind, key, body: told.append((kind, key, body)))
+    services._agents.clear()
+    return told
+
+
+def batch(now: Any, **values: float) -> list[Sample]:
+    return [Sample(metric, now.timestamp(), value) for metric, value in values.items()]
+
+
+# --- Agents -----------------------------------------------------------------------------------------------------------
+def test_an_agent_appears_with_its_first_batch(pushed: list[Any]) -> None:
+    """Nobody has to enter a source before it may speak."""
+    now = timezone.now()
+
+    outcome = services.receive_batch(root_system(), "billing-1", batch(now, orders=5.0, memory_ratio=0.5), now=now)
+
+    unit = Unit.objects.get(kind="agent", name="billing-1")
+    assert (outcome.accepted, unit.state, unit.last_seen_at, unit.score) == (2, Unit.State.ACTIVE, now, 1.0)
+    assert latest(unit.system_id, sources=["billing-1"])["billing-1"]["orders"][1] == 5.0
+    assert [(kind, key) for kind, key, _ in pushed] == [("unit", str(unit.pk)), ("samples", str(unit.pk))]
+
+
+def test_a_steady_agent_costs_one_update_in_two_seconds(pushed: list[Any]) -> None:
+    """200 batches a second must not be 200 writes of everything."""
+    now = timezone.now()
+    for seconds in (0, 1):
+        services.receive_batch(root_system(), "steady", batch(now, orders=5.0), now=now + timedelta(seconds=seconds))
+    pushed.clear()
+
+    with CaptureQueriesContext(connection) as captured:
+        for tenth in range(10, 30):
+            services.receive_batch(root_system(), "steady", batch(now, orders=5.0), now=now + timedelta(seconds=tenth / 10))
+
+    writes = [query["sql"] for query in captured if query["sql"].startswith("UPDATE")]
+    assert len(writes) == 1
+    assert {kind for kind, _, _ in pushed} == {"samples"}
+
+
+def test_a_silent_agent_that_speaks_again_is_active(pushed: list[Any]) -> None:
+    """Its return is told as its silence was."""
+    now = timezone.now()
+    services.receive_batch(root_system(), "back", batch(now, orders=5.0), now=now)
+    unit = Unit.objects.get(name="back")
+    services.silence([unit])
+
+    services.receive_batch(root_system(), "back", batch(now, orders=6.0), now=now + timedelta(seconds=20))
+
+    unit.refresh_from_db()
+    assert (unit.state, unit.score) == (Unit.State.ACTIVE, 1.0)
+    assert [body["state"] for kind, _, body in pushed if kind == "unit"] == ["active", "silent", "active"]
+
+
+def test_an_agent_that_was_forgotten_appears_again() -> None:
+    """What this process remembers of it is not the truth."""
+    now = timezone.now()
+    services.receive_batch(root_system(), "again", batch(now, orders=5.0), now=now)
+    services.forget_unit(Unit.objects.get(name="again"))
+
+    services.receive_batch(root_system(), "again", batch(now, orders=5.0), now=now + timedelta(seconds=5))
+
+    assert Unit.objects.get(name="again").state == Unit.State.ACTIVE
+
+
+def test_a_paused_agent_stays_paused() -> None:
+    """Its samples are kept; its state is the operator's."""
+    now = timezone.now()
+    services.receive_batch(root_system(), "held", batch(now, orders=5.0), now=now)
+    services.pause_unit(Unit.objects.get(name="held"))
+
+    services.receive_batch(root_system(), "held", batch(now, orders=5.0), now=now + timedelta(seconds=5))
+
+    assert Unit.objects.get(name="held").state == Unit.State.PAUSED
+
+
+def test_a_batch_of_nothing_usable_is_no_sign_of_life() -> None:
+    """A wrong clock is told to the sender, with the index of each sample."""
+    now = timezone.now()
+
+    outcome = services.receive_batch(root_system(), "ahead", batch(now + timedelta(hours=2), orders=5.0), now=now)
+
+    assert (outcome.accepted, [r.code for r in outcome.rejected]) == (0, ["future"])
+    assert Unit.objects.get(name="ahead").state == Unit.State.NEW
+
+
+@pytest.mark.parametrize("source", ["", "x" * 201, "two\nlines"])
+def test_a_source_that_cannot_be_a_name_is_refused(source: str) -> None:
+    """It becomes the name of a unit and of series."""
+    with pytest.raises(Invalid) as refusal:
+        services.receive_batch(root_system(), source, batch(timezone.now(), orders=5.0))
+
+    assert refusal.value.field == "source"
+
+
+def test_an_agent_cannot_speak_for_a_unit_that_is_measured() -> None:
+    """Two writers of one series would both be wrong."""
+    make_unit("db-host", kind="host")
+
+    with pytest.raises(Invalid):
+        services.receive_batch(root_system(), "db-host", batch(timezone.now(), cpu_ratio=0.0))
+
+
+def test_the_number_of_agents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source per request must not fill the database."""
+    monkeypatch.setattr(services, "MAX_AGENTS", 1)
+    make_unit("first")
+
+    with pytest.raises(Refused) as refusal:
+        services.receive_batch(root_system(), "second", batch(timezone.now(), orders=5.0))
+
+    assert refusal.value.code == "too_many_agents"
+
+
+# --- Units ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("kind", "name", "config", "field"),
+    [
+        pytest.param("tide", "t", {}, "kind", id="an unknown kind"),
+        pytest.param("celery_worker", "w", {}, "kind", id="a kind that appears by itself"),
+        pytest.param("host", "h", {}, "kind", id="another host, which cannot be measured from here"),
+        pytest.param("http", "", {"url": "https://example.com"}, "name", id="no name"),
+        pytest.param("http", "shop", {}, "config.url", id="no address"),
+        pytest.param("http", "shop", {"url": "nonsense"}, "config.url", id="nonsense"),
+        pytest.param("http", "shop", {"url": "http://127.0.0.1/"}, "config.url", id="an internal address"),
+        pytest.param("http", "shop", {"url": "http://[::1]/"}, "config.url", id="an internal IPv6 address"),
+        pytest.param("http", "shop", {"url": "http://169.254.169.254/"}, "config.url", id="a cloud's metadata"),
+        pytest.param("http", "shop", ["url"], "config", id="no object"),
+        pytest.param("agent", "a", {"silent_after_seconds": 0}, "config.silent_after_seconds", id="no patience"),
+        pytest.param("agent", "taken", {}, "name", id="a name that is taken"),
+    ],
+)
+def test_a_unit_that_cannot_work_is_refused_by_its_field(kind: str, name: str, config: Any, field: str) -> None:
+    """The form shows the reason beside the field."""
+    make_unit("taken")
+
+    with pytest.raises(Invalid) as refusal:
+        services.add_unit(root_system(), kind, name, config)
+
+    assert refusal.value.field == field
+
+
+def test_an_added_unit_is_shown_at_once(pushed: list[Any]) -> None:
+    """Unknown until it is measured."""
+    unit = services.add_unit(root_system(), "http", " shop ", {"url": "https://shop.example/health", "expect_status": 204})
+
+    assert unit.config == {"url": "https://shop.example/health", "expect_status": 204}
+    assert pushed == [("unit", str(unit.pk), unit_body(unit))]
+    assert unit_body(unit) == {
+        "id": unit.pk, "name": "shop", "kind": "http", "state": "new", "health": "unknown", "score": None, "parts": {},
+        "fleet": None, "last_seen_at": None, "last_error": "",
+    }  # fmt: skip
+
+
+def test_a_paused_unit_can_be_resumed_and_starts_unknown() -> None:
+    """What was known before the pause is old."""
+    unit = make_unit("p", state="active", score=1.0, health_parts={"heard": 1.0})
+
+    services.pause_unit(unit)
+    services.resume_unit(unit)
+
+    unit.refresh_from_db()
+    assert (unit.state, unit.score, unit.health_parts) == (Unit.State.NEW, None, {})
+    with pytest.raises(Refused):
+        services.resume_unit(unit)
+
+
+# --- Fleets -----------------------------------------------------------------------------------------------------------
+def test_a_fleet_is_watched_though_its_broker_is_down() -> None:
+    """And nothing that is stored in clear or shown has the password in it."""
+    fleet = services.watch_fleet(root_system(), DOWN)
+
+    assert fleet.name == "127.0.0.1/4"
+    assert fleet.last_error
+    assert broker_url(fleet) == DOWN
+    row = str(Fleet.objects.filter(pk=fleet.pk).values().get()) + str(fleet_body(fleet))
+    assert "s3cret" not in row
+    assert fleet_body(fleet)["broker"] == "redis://127.0.0.1:1/4"
+
+
+def test_a_fleet_name_is_given_once() -> None:
+    """It begins the names of its units."""
+    services.watch_fleet(root_system(), DOWN, name="orders")
+
+    with pytest.raises(Invalid) as refusal:
+        services.watch_fleet(root_system(), DOWN, name="orders")
+
+    assert refusal.value.field == "name"
+
+
+def test_the_platforms_own_fleet_stays() -> None:
+    """It is how the platform knows that it works."""
+    services.ensure_own_units()
+    services.ensure_own_units()
+    own = Fleet.objects.get(own=True)
+
+    with pytest.raises(Refused):
+        services.forget_fleet(own)
+
+    assert Unit.objects.filter(kind="host").count() == 1
+
+
+def test_forgetting_a_fleet_forgets_its_units() -> None:
+    """They would never be heard again."""
+    fleet = services.watch_fleet(root_system(), DOWN, name="orders")
+    make_unit("orders/w", kind="celery_worker", fleet=fleet)
+
+    services.forget_fleet(fleet)
+
+    assert not Unit.objects.filter(name="orders/w").exists()
+
+
+def test_events_of_workers_refresh_them_and_a_goodbye_silences_them(pushed: list[Any]) -> None:
+    """Between two rounds, from the worker's own mouth; names of other applications make no units."""
+    fleet = Fleet.objects.create(system=root_system(), name="orders")
+    unit = make_unit("orders/w@h", kind="celery_worker", fleet=fleet, state="silent", score=0.0)
+    now = timezone.now()
+
+    services.hear_workers(fleet, {"w@h": {"task_rate": 2.0}, "alien@h": {"task_rate": 1.0}}, heard=["w@h", "alien@h"], now=now)
+
+    unit.refresh_from_db()
+    assert (unit.state, unit.last_seen_at, unit.score) == (Unit.State.ACTIVE, now, None)
+    assert latest(unit.system_id, sources=[unit.name])[unit.name]["task_rate"][1] == 2.0
+    assert ("samples", str(unit.pk), {"task_rate": [now.timestamp(), 2.0]}) in pushed
+    assert Unit.objects.filter(fleet=fleet).count() == 1
+
+    assert services.report_offline(fleet, ["w@h"], now=now) == 1
+    unit.refresh_from_db()
+    assert (unit.state, unit.score, unit.last_error) == (Unit.State.SILENT, 0.0, "the worker shut down")
+
+
+def test_silence_is_not_declared_over_somebody_who_spoke_meanwhile() -> None:
+    """The collector read the row a second before the worker's heartbeat was written."""
+    now = timezone.now()
+    unit = make_unit("w", kind="celery_worker", state="active", last_seen_at=now)
+
+    assert services.silence([unit], unheard_since=now - timedelta(seconds=8)) == []
+
+
+def test_the_command_watches_a_fleet_and_hides_its_password() -> None:
+    """Also in what it prints about a broker that is down."""
+    out, err = io.StringIO(), io.StringIO()
+
+    call_command("watch_fleet", DOWN, name="orders", stdout=out, stderr=err)
+
+    assert out.getvalue() == "Watching orders on redis://127.0.0.1:1/4.\n"
+    assert "does not answer yet" in err.getvalue()
+    assert "s3cret" not in out.getvalue() + err.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [["vsm://"], ["http://h"], ["redis://h", "--system", "nowhere"]])
+def test_the_command_refuses_what_cannot_work(arguments: list[str]) -> None:
+    """With a message, and without a traceback."""
+    with pytest.raises(CommandError):
+        call_command("watch_fleet", *arguments)
+
+
+# --- Admin ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ["unit", "fleet", "collectionfailure", "collectioncycle"])
+def test_the_admin_lists_and_shows_every_row(client: Client, model: str) -> None:
+    """Searchable, and history without an add button."""
+    client.force_login(make_user(superuser=True))
+    fleet = Fleet.objects.create(system=root_system(), name="orders", broker_url_sealed="sealed-text")
+    unit = make_unit("orders/w", kind="celery_worker", fleet=fleet)
+    failure = CollectionFailure.objects.create(unit=unit, slot=5, details="no answer")
+    cycle = CollectionCycle.objects.create(slot=5, started_at=timezone.now())
+    pk = {"unit": unit.pk, "fleet": fleet.pk, "collectionfailure": failure.pk, "collectioncycle": cycle.pk}[model]
+    base = f"/admin/s1_operations/{model}/"
+
+    assert client.get(base, {"q": "o"} if model != "collectioncycle" else {}).status_code == 200
+    page = client.get(f"{base}{pk}/change/")
+    assert page.status_code == 200
+    assert b"sealed-text" not in page.content
+    assert client.get(f"{base}add/").status_code == 403
+
+
+def test_units_are_paused_from_the_admin(client: Client) -> None:
+    """Several at once."""
+    client.force_login(make_user(superuser=True))
+    units = [make_unit(), make_unit()]
+    form = {"action": "pause", "_selected_action": [unit.pk for unit in units]}
+
+    client.post("/admin/s1_operations/unit/", form)
+
+    assert {unit.state for unit in Unit.objects.all()} == {Unit.State.PAUSED}

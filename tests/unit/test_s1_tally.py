@@ -1,0 +1,104 @@
+"""Folding worker events into numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from subsystems.s1_operations import tally
+from subsystems.s1_operations.tally import FleetTally
+
+NOON = 1_800_000_000.0
+
+
+def event(type_: str, **fields: Any) -> dict[str, Any]:
+    return {"type": type_, "hostname": "w1@host", **fields}
+
+
+def test_rates_and_totals_come_from_how_tasks_ended() -> None:
+    """Ten ends in ten seconds, two of them bad."""
+    fleet = FleetTally()
+    for second in range(10):
+        fleet.fold(event("task-failed" if second % 5 == 0 else "task-succeeded"), NOON + second)
+
+    metrics = fleet.report(NOON + 10).metrics["w1@host"]
+
+    assert (metrics["task_rate"], metrics["failure_rate"], metrics["failed_total"]) == (1.0, 0.2, 2.0)
+
+
+def test_a_worker_that_sends_no_task_events_has_a_rate_but_no_failures() -> None:
+    """Failures that cannot be seen are unknown, which is never the same as none."""
+    fleet = FleetTally()
+    fleet.fold(event("worker-heartbeat", processed=100), NOON)
+    fleet.fold(event("worker-heartbeat", processed=120), NOON + 10)
+
+    metrics = fleet.report(NOON + 10).metrics["w1@host"]
+
+    assert (metrics["task_rate"], metrics["processed_total"]) == (2.0, 120.0)
+    assert not {"failure_rate", "failed_total"} & set(metrics)
+
+
+def test_a_rate_follows_the_load_down_again() -> None:
+    """A burst that is over must not look like load for ever."""
+    fleet = FleetTally()
+    fleet.fold(event("task-succeeded"), NOON)
+
+    later = fleet.report(NOON + tally.WINDOW_SECONDS + 2).metrics["w1@host"]
+
+    assert later["task_rate"] == 0.0
+
+
+def test_a_restart_under_the_same_name_is_no_negative_rate() -> None:
+    """The counter of processed tasks starts again at nought."""
+    fleet = FleetTally()
+    fleet.fold(event("worker-heartbeat", processed=500), NOON)
+    fleet.fold(event("worker-heartbeat", processed=0), NOON + 2)
+    fleet.fold(event("worker-heartbeat", processed=4), NOON + 4)
+
+    assert fleet.report(NOON + 4).metrics["w1@host"]["task_rate"] == 2.0
+
+
+def test_a_goodbye_is_told_at_once_and_once() -> None:
+    """A worker that shut down properly needs no waiting."""
+    fleet = FleetTally()
+    fleet.fold(event("worker-heartbeat"), NOON)
+    fleet.fold(event("worker-offline"), NOON + 1)
+
+    first, second = fleet.report(NOON + 1), fleet.report(NOON + 2)
+
+    assert (first.offline, first.heard, bool(second)) == (["w1@host"], [], False)
+
+
+def test_nothing_new_is_reported_only_every_few_seconds() -> None:
+    """An idle worker costs one report in five seconds, not one a second."""
+    fleet = FleetTally()
+    fleet.fold(event("worker-heartbeat", processed=1), NOON)
+
+    reports = [fleet.report(NOON + second) for second in range(7)]
+
+    assert [bool(report.metrics) for report in reports] == [True, False, False, False, False, True, False]
+
+
+def test_memory_is_bounded_by_workers_not_by_tasks(monkeypatch: object) -> None:
+    """A fleet may run millions of tasks and lie about its workers' names."""
+    fleet = FleetTally()
+    for number in range(tally.MAX_WORKERS + 10):
+        fleet.fold({"type": "task-succeeded", "uuid": str(number), "hostname": f"w{number}@host"}, NOON)
+
+    assert len(fleet.report(NOON).metrics) == tally.MAX_WORKERS
+
+
+def test_a_worker_that_was_not_heard_for_long_is_dropped() -> None:
+    """Names change with each restart of a container."""
+    fleet = FleetTally()
+    fleet.fold(event("worker-heartbeat"), NOON)
+    fleet.report(NOON)
+
+    assert not fleet.report(NOON + tally.FORGET_AFTER_SECONDS + 1)
+
+
+def test_what_a_client_sent_says_nothing_of_a_worker() -> None:
+    """`task-sent` carries the sender's hostname."""
+    fleet = FleetTally()
+    fleet.fold(event("task-sent"), NOON)
+
+    assert not fleet.report(NOON)
