@@ -14,6 +14,7 @@ from subsystems.health.models import Assessment
 from subsystems.health.viability import Rules
 from subsystems.health.vitals import Answers, Cycles, Job, SlotMark, UnitCounts, Vital
 from subsystems.kernel.errors import TransientError
+from subsystems.kernel.times import moment_text
 from subsystems.kernel.words import Subsystem
 from subsystems.messaging.models import SlotRun
 from subsystems.recursion.models import System
@@ -113,7 +114,7 @@ def assessment_body(assessment: Assessment) -> dict[str, Any]:
         "structural": assessment.structural,
         "subsystems": assessment.subsystems,
         "details": assessment.details,
-        "assessed_at": _rfc3339(assessment.assessed_at),
+        "assessed_at": moment_text(assessment.assessed_at),
     }
 
 
@@ -174,7 +175,3 @@ def _resources(system: System, now: float) -> tuple[dict[str, dict[str, Any]], l
     used = resources.utilisation(telemetry.latest(system.pk, metrics=resources.METRICS), since=now - 30)
     queues = telemetry.window(system.pk, "ready", start=now - 60, end=now)
     return used, [source for (source, _), (_, values) in queues.items() if resources.grows(values.tolist())]
-
-
-def _rfc3339(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None

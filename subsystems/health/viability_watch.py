@@ -29,7 +29,8 @@ def step(state: Level, level: Level) -> Step:
     """Return where *state* (never unknown) goes when an assessment says *level*.
 
     Critical is told on entry and warning only from normal, as documented. Critical to warning is told as improved,
-    because silence there left people at an alarm that no longer held. Unknown is no news: it neither alerts nor recovers.
+    because silence there left people at an alarm that no longer held. Unknown is no news: it neither alerts nor
+    recovers.
     """
     if level in (Level.UNKNOWN, state):
         return Step(state, None)

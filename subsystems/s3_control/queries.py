@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
+from subsystems.kernel.times import moment_text
 from subsystems.s3_control.models import TaskRun
 
 
@@ -19,11 +19,7 @@ def run_body(run: TaskRun) -> dict[str, Any]:
         "error": run.error,
         "worker": run.worker,
         "requested_by": run.requested_by.get_username() if run.requested_by else None,
-        "requested_at": _rfc3339(run.requested_at),
-        "started_at": _rfc3339(run.started_at),
-        "finished_at": _rfc3339(run.finished_at),
+        "requested_at": moment_text(run.requested_at),
+        "started_at": moment_text(run.started_at),
+        "finished_at": moment_text(run.finished_at),
     }
-
-
-def _rfc3339(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None

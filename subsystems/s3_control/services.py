@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from subsystems.s3_control.models import TaskRun
 
 LOST_AFTER = timedelta(minutes=10)  # twice the soft time limit of a run
 KEEP = timedelta(days=30)
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape itself, not a text about it
 
 
 @transaction.atomic
@@ -87,7 +89,7 @@ def _storable(value: Any) -> str:
     """Return *value* as JSON that every database takes. Raises TypeError or ValueError when there is none."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     text.encode()  # a lone surrogate is no text
-    if "\\u0000" in text:
+    if NUL.search(text):
         raise ValueError("PostgreSQL stores no NUL character")
     return text
 
