@@ -8,7 +8,7 @@ from typing import Any
 
 from subsystems.kernel.errors import Invalid
 from subsystems.telemetry.samples import Outcome, Rejection, Sample
-from vsm_site.api.fields import moment_of
+from vsm_site.api.moments import moment_of
 
 MAX_SAMPLES = 100_000  # of one request
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from subsystems.kernel.errors import Invalid
+
+if TYPE_CHECKING:  # the framework loads this module while it loads its own views
+    from rest_framework.views import APIView
 
 
 class Pages(CursorPagination):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.contrib.auth.models import AnonymousUser, User
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from subsystems.recursion.models import ApiToken
 from subsystems.recursion.queries import holds
+
+if TYPE_CHECKING:  # the framework loads this module while it loads its own views
+    from rest_framework.views import APIView
 
 
 def scope_of(view: object, method: str | None) -> str:

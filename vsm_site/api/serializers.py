@@ -219,8 +219,9 @@ class PreviewSerializer(Plain):
     subject = serializers.CharField()
     unit_id = serializers.IntegerField(allow_null=True)
     value = serializers.FloatField(allow_null=True)
-    at = serializers.JSONField(allow_null=True)
-    matches = serializers.BooleanField(allow_null=True)
+    at = serializers.DateTimeField(allow_null=True)
+    stale = serializers.BooleanField(help_text="Not heard for over 30 s")
+    matches = serializers.BooleanField(allow_null=True, help_text="null when it is stale or there is no threshold")
 
 
 class AlertSerializer(Plain):
@@ -233,16 +234,23 @@ class AlertSerializer(Plain):
     unit_id = serializers.IntegerField(allow_null=True)
     unit = serializers.CharField(allow_null=True)
     subject = serializers.CharField()
-    value = serializers.FloatField(allow_null=True)
+    metric = serializers.CharField(allow_null=True)
+    comparison = serializers.CharField(allow_null=True)
     threshold = serializers.FloatField(allow_null=True)
+    value = serializers.FloatField(allow_null=True)
     rule_id = serializers.IntegerField(allow_null=True)
     pending_at = serializers.DateTimeField()
     fired_at = serializers.DateTimeField(allow_null=True)
     resolved_at = serializers.DateTimeField(allow_null=True)
+    resolved_by = serializers.CharField(allow_null=True)
+    resolution = serializers.CharField()
     acknowledged_at = serializers.DateTimeField(allow_null=True)
     acknowledged_by = serializers.CharField(allow_null=True)
     comment = serializers.CharField()
-    suppressed = serializers.CharField()
+    suppressed = serializers.CharField(help_text="Why nobody was told: cooldown, hourly_limit or nothing")
+    repeats = serializers.IntegerField()
+    no_data_since = serializers.DateTimeField(allow_null=True)
+    escalation_level = serializers.IntegerField()
 
     def to_representation(self, instance: Alert) -> dict[str, Any]:
         return {**alert_queries.alert_body(instance), "system": instance.system.slug}

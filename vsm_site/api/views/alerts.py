@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -59,7 +60,9 @@ class AlertRuleViewSet(
     def preview(self, request: Request, pk: int) -> Response:
         """What this rule sees right now."""
         rule = self.get_object()
-        found = queries.preview(rule.system, rule.metric, rule.unit_kind, rule.unit_id, rule.comparison, rule.threshold)
+        found = queries.preview(
+            rule.system, rule.metric, rule.unit_kind, rule.unit_id, rule.comparison, rule.threshold, now=time.time()
+        )
         return Response(found)
 
     @extend_schema(parameters=[PreviewQuerySerializer], responses=PreviewSerializer(many=True))
@@ -78,6 +81,7 @@ class AlertRuleViewSet(
             given["unit"].pk if "unit" in given else None,
             given["comparison"],
             given.get("threshold"),
+            now=time.time(),
         )
         return Response(found)
 
@@ -102,7 +106,7 @@ class AlertRuleViewSet(
 class AlertViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Alert]):
     """Alerts: pending, firing, resolved."""
 
-    queryset = Alert.objects.select_related("system", "rule", "unit", "acknowledged_by")
+    queryset = Alert.objects.select_related("system", "unit", "acknowledged_by", "resolved_by")
     serializer_class = AlertSerializer
     filterset_class = AlertFilter
     ordering_fields = ["pending_at", "severity", "state", "id"]
