@@ -71,7 +71,7 @@ def worker(transactional_db: None) -> Iterator[object]:
         app,
         pool="threads",
         concurrency=4,
-        queues=CONSUMED,
+        queues=[queue.name for queue in CONSUMED],
         perform_ping_check=False,
         loglevel="WARNING",
         without_heartbeat=True,

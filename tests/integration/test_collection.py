@@ -258,7 +258,8 @@ def test_an_agent_that_stops_pushing_is_silent_and_returns(monkeypatch: pytest.M
 
     collection.collect_now()
 
-    assert {unit.name: unit.state for unit in Unit.objects.filter(kind="agent")} == {"fresh": "active", "late": "silent", "patient": "active"}
+    states = {unit.name: str(unit.state) for unit in Unit.objects.filter(kind="agent")}
+    assert states == {"fresh": "active", "late": "silent", "patient": "active"}
     late.refresh_from_db()
     assert (late.score, late.health_parts) == (0.0, {"heard": 0.0})
     assert [body["state"] for kind, key, body in pushed if (kind, key) == ("unit", str(late.pk))] == ["silent"]

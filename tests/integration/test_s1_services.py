@@ -61,7 +61,8 @@ def test_a_steady_agent_costs_one_update_in_two_seconds(pushed: list[Any]) -> No
 
     with CaptureQueriesContext(connection) as captured:
         for tenth in range(10, 30):
-            services.receive_batch(root_system(), "steady", batch(now, orders=5.0), now=now + timedelta(seconds=tenth / 10))
+            moment = now + timedelta(seconds=tenth / 10)
+            services.receive_batch(root_system(), "steady", batch(now, orders=5.0), now=moment)
 
     writes = [query["sql"] for query in captured if query["sql"].startswith("UPDATE")]
     assert len(writes) == 1
@@ -172,9 +173,11 @@ def test_a_unit_that_cannot_work_is_refused_by_its_field(kind: str, name: str, c
 
 def test_an_added_unit_is_shown_at_once(pushed: list[Any]) -> None:
     """Unknown until it is measured."""
-    unit = services.add_unit(root_system(), "http", " shop ", {"url": "https://shop.example/health", "expect_status": 204})
+    config = {"url": "https://shop.example/health", "expect_status": 204}
 
-    assert unit.config == {"url": "https://shop.example/health", "expect_status": 204}
+    unit = services.add_unit(root_system(), "http", " shop ", config)
+
+    assert unit.config == config
     assert pushed == [("unit", str(unit.pk), unit_body(unit))]
     assert unit_body(unit) == {
         "id": unit.pk, "name": "shop", "kind": "http", "state": "new", "health": "unknown", "score": None, "parts": {},
@@ -246,7 +249,8 @@ def test_events_of_workers_refresh_them_and_a_goodbye_silences_them(pushed: list
     unit = make_unit("orders/w@h", kind="celery_worker", fleet=fleet, state="silent", score=0.0)
     now = timezone.now()
 
-    services.hear_workers(fleet, {"w@h": {"task_rate": 2.0}, "alien@h": {"task_rate": 1.0}}, heard=["w@h", "alien@h"], now=now)
+    told = {"w@h": {"task_rate": 2.0}, "alien@h": {"task_rate": 1.0}}
+    services.hear_workers(fleet, told, heard=["w@h", "alien@h"], now=now)
 
     unit.refresh_from_db()
     assert (unit.state, unit.last_seen_at, unit.score) == (Unit.State.ACTIVE, now, None)

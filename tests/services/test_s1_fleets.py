@@ -59,7 +59,7 @@ def test_a_worker_of_another_application_appears_changes_and_falls_silent(fleet:
         assert collect_and_get(fleet, "celery_queue", queue) is not None
 
         producer(url, queue).send_task("watched.succeed")
-        eventually(lambda: collect_and_get(fleet, "celery_worker", node) and newest(worker)["processed_total"] == 1, within=15)
+        eventually(lambda: has_processed(fleet, node, 1.0), within=15)
 
         process.kill()
         _, taken = eventually(lambda: is_silent(fleet, node), within=20)
@@ -67,6 +67,11 @@ def test_a_worker_of_another_application_appears_changes_and_falls_silent(fleet:
     assert taken < 15
     worker.refresh_from_db()
     assert (worker.score, worker.health_parts) == (0.0, {"heard": 0.0})
+
+
+def has_processed(fleet: Fleet, node: str, wanted: float) -> bool:
+    unit = collect_and_get(fleet, "celery_worker", node)
+    return unit is not None and newest(unit).get("processed_total") == wanted
 
 
 def is_silent(fleet: Fleet, node: str) -> bool:

@@ -1,4 +1,4 @@
-"""Another team's Celery application, for the platform to watch: `watched_worker(url, queue)` starts a real worker of it."""
+"""Another team's Celery application, for the platform to watch; `watched_worker` starts a real worker of it."""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ def test_a_http_unit_that_cannot_work_is_refused_at_the_door(config: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("status", "expected", "up"), [(200, None, True), (302, None, True), (404, None, False), (503, None, False), (401, 401, True), (200, 401, False)]
+    ("status", "expected", "up"),
+    [(200, None, True), (302, None, True), (404, None, False), (503, None, False), (401, 401, True), (200, 401, False)],
 )
 def test_a_service_is_up_when_it_answers_as_expected(status: int, expected: int | None, up: bool) -> None:
     """A redirect is an answer; an expected 401 proves that a login works."""
@@ -134,7 +135,11 @@ def test_rates_come_from_two_readings() -> None:
     before = host.Counters(at=100.0, busy=10.0, total=100.0, sent=0, received=500)
     after = host.Counters(at=105.0, busy=15.0, total=110.0, sent=5_000, received=500)
 
-    assert host.rates(before, after) == {"cpu_ratio": 0.5, "net_sent_bytes_per_second": 1_000.0, "net_received_bytes_per_second": 0.0}
+    assert host.rates(before, after) == {
+        "cpu_ratio": 0.5,
+        "net_sent_bytes_per_second": 1_000.0,
+        "net_received_bytes_per_second": 0.0,
+    }
 
 
 def test_counters_that_were_reset_tell_nothing() -> None:
@@ -164,8 +169,13 @@ WORKER = {
 def test_a_workers_answers_become_metrics() -> None:
     """As inspect gives them."""
     assert celery_fleet.worker_metrics(WORKER) == {
-        "worker_up": 1.0, "pool_size": 2.0, "processed_total": 7.0, "memory_bytes": 10_240.0, "active": 2.0, "reserved": 8.0,
-    }  # fmt: skip
+        "worker_up": 1.0,
+        "pool_size": 2.0,
+        "processed_total": 7.0,
+        "memory_bytes": 10_240.0,
+        "active": 2.0,
+        "reserved": 8.0,
+    }
 
 
 def test_a_worker_that_answered_only_one_question_has_only_those_metrics() -> None:
@@ -175,18 +185,20 @@ def test_a_worker_that_answered_only_one_question_has_only_those_metrics() -> No
 
 def test_a_default_backlog_is_healthy_and_task_health_is_its_own() -> None:
     """Five per slot is what prefetching makes; task health once returned memory health (2-32)."""
-    parts = celery_fleet.worker_parts({"pool_size": 2.0, "active": 2.0, "reserved": 8.0}, memory_ratio=0.7, task_ratio=None)
+    busy = {"pool_size": 2.0, "active": 2.0, "reserved": 8.0}
+    parts = celery_fleet.worker_parts(busy, memory_ratio=0.7, task_ratio=None)
+    failing = celery_fleet.worker_parts({}, memory_ratio=None, task_ratio=0.25)
 
     assert parts == {"memory": pytest.approx(0.5), "queue": 1.0, "task": 1.0}
-    assert celery_fleet.worker_parts({}, memory_ratio=None, task_ratio=0.25) == {"memory": None, "queue": None, "task": 0.25}
+    assert failing == {"memory": None, "queue": None, "task": 0.25}
 
 
 @pytest.mark.parametrize(
     ("metrics", "parts"),
     [
-        pytest.param({"ready": 0.0, "consumers": 0.0}, {"queue": 1.0, "consumers": None}, id="nothing to do, nobody there"),
-        pytest.param({"ready": 5.0, "consumers": 0.0}, {"queue": 1.0, "consumers": 0.0}, id="work waits and nobody comes"),
-        pytest.param({"ready": 5_500.0, "consumers": 2.0}, {"queue": 0.5, "consumers": 1.0}, id="half way to the limit"),
+        pytest.param({"ready": 0.0, "consumers": 0.0}, {"queue": 1.0, "consumers": None}, id="idle and alone"),
+        pytest.param({"ready": 5.0, "consumers": 0.0}, {"queue": 1.0, "consumers": 0.0}, id="work waits, alone"),
+        pytest.param({"ready": 5_500.0, "consumers": 2.0}, {"queue": 0.5, "consumers": 1.0}, id="half full"),
         pytest.param({}, {"queue": None, "consumers": None}, id="nothing known"),
     ],
 )
@@ -197,7 +209,15 @@ def test_a_queues_health(metrics: dict[str, float], parts: dict[str, float | Non
 
 def fleet(*, own: bool = False, workers: frozenset[str] = frozenset()) -> base.FleetRef:
     ours = frozenset({"vsm.default.v1", "vsm.collect.v1"})
-    return base.FleetRef(1, "f", "amqp://h//", own=own, workers=workers, queues=tuple(ours) if own else (), foreign_queues=frozenset() if own else ours)
+    return base.FleetRef(
+        1,
+        "f",
+        "amqp://h//",
+        own=own,
+        workers=workers,
+        queues=tuple(ours) if own else (),
+        foreign_queues=frozenset() if own else ours,
+    )
 
 
 def reading_from(*queues: str) -> dict[str, Any]:
