@@ -79,6 +79,7 @@ app.conf.update(
         "evict": {"task": "telemetry.evict", "schedule": every(300), "options": {"expires": 300}},
         "forget-slots": {"task": "messaging.forget_old_slots", "schedule": every(600), "options": {"expires": 600}},
         "forget-history": {"task": "health.forget_history", "schedule": every(3600), "options": {"expires": 3600}},
+        "tidy-runs": {"task": "s3_control.tidy", "schedule": every(60), "options": {"expires": 60}},
         "forget-failures": {
             "task": "s1_operations.forget_failures",
             "schedule": every(3600),
