@@ -65,7 +65,11 @@ class AlertRuleViewSet(
         )
         return Response(found)
 
-    @extend_schema(parameters=[PreviewQuerySerializer], responses=PreviewSerializer(many=True))
+    @extend_schema(
+        parameters=[PreviewQuerySerializer],
+        responses=PreviewSerializer(many=True),
+        operation_id="alert_rules_preview_new_list",
+    )
     @action(detail=False, methods=["get"], url_path="preview", filterset_class=None, pagination_class=None)
     def preview_new(self, request: Request) -> Response:
         """What a rule with these fields would see right now."""
