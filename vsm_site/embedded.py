@@ -82,7 +82,8 @@ class Beat:
     """Celery's beat in a thread."""
 
     def __init__(self, app: Celery) -> None:
-        self._service = EmbeddedService(app, thread=True)
+        # Left alone it would take the scheduler that keeps a file, not the configured one.
+        self._service = EmbeddedService(app, thread=True, scheduler_cls=app.conf.beat_scheduler)
         self._service.daemon = True
 
     def start(self) -> None:
