@@ -7,7 +7,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied, UnsupportedMediaType
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    NotAuthenticated,
+    PermissionDenied,
+    UnsupportedMediaType,
+)
 
 from subsystems.kernel.errors import Refused, TransientError
 from subsystems.recursion.models import ApiToken, System
@@ -45,7 +51,8 @@ def _ingest_token(request: HttpRequest) -> ApiToken:
     """Return the token. A session is no way in: a page of another site could make a browser use one."""
     user, token = principal(request) or (None, None)
     if user is None or token is None:
-        error = AuthenticationFailed("Samples need a valid token: Authorization: Bearer <token>.")
+        known = "Authorization" in request.headers
+        error = (AuthenticationFailed if known else NotAuthenticated)("Samples need a valid token as Bearer.")
         error.auth_header = 'Bearer realm="vsm"'  # type: ignore[attr-defined]
         raise error
     if not holds(user, "ingest", token):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
 from vsm_site.api.ingest import ingest
 from vsm_site.api.views import access, alerts, health, operations, tasks, telemetry
-from vsm_site.api.views.root import RootView
+from vsm_site.api.views.root import RootView, SchemaView
 
 
 class Router(DefaultRouter):
@@ -35,7 +35,7 @@ router.register("tasks/runs", tasks.RunViewSet, basename="run")
 
 app_name = "api"
 urlpatterns = [
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema"), name="docs"),
     path("v1/", RootView.as_view(), name="root"),
     path("v1/me/", access.MeView.as_view(), name="me"),

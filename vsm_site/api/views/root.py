@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponseBase, JsonResponse
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+
+from vsm_site.api.renderers import PROBLEM_TYPE
 
 LISTS = {
     "systems": "api:system-list",
@@ -37,3 +41,12 @@ class RootView(APIView):
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
         return Response({name: request.build_absolute_uri(reverse(view)) for name, view in LISTS.items()})
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI document. Its renderers know YAML and JSON documents but no problems."""
+
+    def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]
+        found = super().handle_exception(exc)
+        headers = {name: value for name, value in found.items() if name != "Content-Type"}
+        return JsonResponse(found.data, status=found.status_code, headers=headers, content_type=PROBLEM_TYPE)

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.models import System
+from subsystems.recursion.queries import root_system
 from subsystems.recursion.services import create_token
 
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"], is_active=True).first()
         if user is None:
             raise CommandError(f"There is no active user named {options['user']!r}.")
+        root_system()  # before the first start there may be no system yet, and a scope is held in one
         scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
         try:
             _, secret = create_token(user, name=options["name"], scopes=scopes, system=_system(options["system"]))
