@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
 
 from subsystems.health.queries import viability_body
 from subsystems.kernel.words import TITLES, Subsystem
@@ -48,8 +47,3 @@ def sparklines(request: HttpRequest, place: Place) -> HttpResponse:
     """Answer the last 15 minutes of the key metric of each unit asked for."""
     ids = [int(text) for text in request.GET.getlist("unit")[:MAX_SPARKLINES] if text.isdecimal()]
     return JsonResponse(queries.unit_sparklines(place.system, ids))
-
-
-def home(request: HttpRequest) -> HttpResponse:
-    """Send who comes to the bare address to the dashboard."""
-    return redirect("dashboard:overview")
