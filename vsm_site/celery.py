@@ -17,6 +17,7 @@ from vsm_site.schedules import every
 
 transport.register()
 app = Celery("vsm")
+app.set_default()  # each thread has a current app of its own: without this, threads of the web server get a stranger
 
 EXCHANGE = Exchange("vsm", type="topic")
 DEAD = {"x-dead-letter-exchange": "vsm", "x-dead-letter-routing-key": "dead"}

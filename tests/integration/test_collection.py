@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -117,6 +118,16 @@ def test_the_platforms_own_worker_and_queues_appear() -> None:
     assert newest(worker)["worker_up"] == 1.0
     queue = Unit.objects.get(kind="celery_queue", name="vsm/vsm.algedonic.v1")
     assert newest(queue)["consumers"] == 1.0
+
+
+def test_every_thread_reaches_the_platforms_own_application() -> None:
+    """Celery's current application is per thread; a stranger would look for a broker where none is."""
+    names: list[str] = []
+    thread = threading.Thread(target=lambda: names.append(current_app.main))
+    thread.start()
+    thread.join()
+
+    assert names == ["vsm"]
 
 
 def test_http_services_are_measured_side_by_side(server: LocalServer) -> None:
