@@ -1,4 +1,4 @@
-"""Alerts about viability itself: the documented watch over the score, and the loss of any one function (002-33, 3.3)."""
+"""Alerts about viability: the documented watch over the score, and the loss of any one function (002-33, 3.3)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from subsystems.health.viability import Level
 from subsystems.health.viability_watch import Notice, step
 from subsystems.kernel.words import TITLES, Subsystem
 from subsystems.messaging.services import first_time
+from subsystems.s5_policy.queries import alert_policy, answer_time
 
 RECEIVER = "alerts.receive_viability"
 COOLDOWN = timedelta(minutes=5)  # 002-39
@@ -66,8 +67,7 @@ def _worse(assessment: Assessment, current: Alert | None, severity: Severity, ke
         current, severity=severity, title=title, value=assessment.score, data=data, fired_at=now, suppressed="",
         escalation_level=F("escalation_level") + 1, acknowledged_at=None, acknowledged_by=None, comment="",
     )  # fmt: skip
-    policy = services.alert_policy(assessment.system)
-    services.tell(current, "", services.answer_time(policy, severity), now=now)
+    services.tell(current, "", answer_time(alert_policy(assessment.system), severity), now=now)
 
 
 def _improve(assessment: Assessment, current: Alert) -> None:

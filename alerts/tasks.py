@@ -13,7 +13,7 @@ from subsystems.kernel.triggerable import Arguments, triggerable
 
 @shared_task(name="alerts.evaluate", soft_time_limit=20, time_limit=30)
 def evaluate(payload: dict[str, Any]) -> None:
-    """Evaluate every rule after a collection. Running twice is safe: each change of an alert is claimed by one UPDATE."""
+    """Evaluate every rule after a collection. Running twice is safe: each change is claimed by one UPDATE."""
     services.evaluate(now=timezone.now())
 
 
