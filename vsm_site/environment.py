@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LEVELS: tuple[str, ...] = get_args(Level)
+LEVEL_PREFIX = "VSM_LOG_LEVEL_"
 
 
 class ConfigurationError(SystemExit):
@@ -34,7 +38,7 @@ class Environment(BaseSettings):
     admin_password: str = ""
     statsd_port: int = Field(8125, ge=0, le=65535)
     flower_port: int = Field(5555, ge=0, le=65535)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Level = "INFO"
     archive_url: str = ""
     debug: bool = False
     secure_cookies: bool = False
@@ -76,6 +80,23 @@ def load() -> Environment:
         return Environment()
     except ValidationError as error:
         raise ConfigurationError(describe(error)) from None
+
+
+def subsystem_log_levels() -> dict[str, str]:
+    """Return the level of each subsystem that has its own: `VSM_LOG_LEVEL_TELEMETRY=DEBUG`.
+
+    Raises SystemExit naming a variable whose level does not exist.
+    """
+    found = {}
+    for variable, level in os.environ.items():
+        if not variable.startswith(LEVEL_PREFIX):
+            continue
+        if level not in LEVELS:
+            raise ConfigurationError(
+                f"The configuration cannot work:\n  {variable}: must be one of {', '.join(LEVELS)}"
+            )
+        found[variable.removeprefix(LEVEL_PREFIX).lower()] = level
+    return found
 
 
 def describe(error: ValidationError) -> str:

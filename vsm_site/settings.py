@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dj_database_url
 
-from vsm_site.environment import load
+from vsm_site.environment import load, subsystem_log_levels
 
 ENV = load()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -220,17 +220,21 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.ingest_max_bytes
 
 # --- Files, time, logs ----------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = True  # files are served from where they lie; there is no collecting step to forget
 WHITENOISE_AUTOREFRESH = DEBUG
 LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = "UTC"
+_CHATTY = dict.fromkeys(["celery", "kombu", "httpx", "uvicorn"], {"level": "WARNING"})  # a line per task and request
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENV.log_level},
-    "loggers": {"axes": {"level": "WARNING"}, "httpx": {"level": "WARNING"}, "uvicorn.access": {"level": "WARNING"}},
+    "loggers": {
+        "axes": {"level": "WARNING"},
+        **({} if ENV.log_level == "DEBUG" else _CHATTY),
+        **{f"subsystems.{name}": {"level": level} for name, level in subsystem_log_levels().items()},
+    },
 }
