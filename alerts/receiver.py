@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
-from alerts import queries, services
+from alerts import lifecycle, queries
 from alerts.evaluation import fingerprint
 from alerts.models import Alert, Severity
 from subsystems.health.models import Assessment
@@ -67,7 +67,7 @@ def _worse(assessment: Assessment, current: Alert | None, severity: Severity, ke
         current, severity=severity, title=title, value=assessment.score, data=data, fired_at=now, suppressed="",
         escalation_level=F("escalation_level") + 1, acknowledged_at=None, acknowledged_by=None, comment="",
     )  # fmt: skip
-    services.tell(current, "", answer_time(alert_policy(assessment.system), severity), now=now)
+    lifecycle.tell(current, "", answer_time(alert_policy(assessment.system), severity), now=now)
 
 
 def _improve(assessment: Assessment, current: Alert) -> None:
@@ -106,14 +106,14 @@ def _raise(
         severity=severity, value=value, data=data, pending_at=now,
     )  # fmt: skip
     Alert.objects.bulk_create([alert], ignore_conflicts=True)
-    herald = services.Herald.of(assessment.system_id, type_, [key], now=now)
+    herald = lifecycle.Herald.of(assessment.system_id, type_, [key], now=now)
     for made in queries.by_fingerprints([key]).values():
         herald.fire(made, COOLDOWN)
 
 
 def _over(alert: Alert, now: datetime) -> None:
     if alert.open:
-        services.end(alert, Alert.Resolution.CONDITION, now=now)
+        lifecycle.end(alert, Alert.Resolution.CONDITION, now=now)
     else:
         _change(alert, held=False)
 
@@ -121,7 +121,7 @@ def _over(alert: Alert, now: datetime) -> None:
 def _change(alert: Alert, **fields: Any) -> None:
     Alert.objects.filter(pk=alert.pk).update(**fields)
     alert.refresh_from_db()
-    services.show(alert)
+    lifecycle.show(alert)
 
 
 def _words(assessment: Assessment, severity: Severity) -> str:
