@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from benchmarks.result import MARK
 
 HERE = Path(__file__).parent
 ALL = ["hot_tier", "collection_cost", "full_cycle", "idle_memory", "event_to_dashboard"]
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 180
 
 
 def main() -> int:
@@ -46,14 +47,17 @@ def run_apart(name: str) -> list[dict[str, Any]]:
         environment |= {"VSM_HOME": home, "VSM_HTTP_ALLOW": "127.0.0.1", "VSM_LOG_LEVEL": "ERROR"}
         environment |= {"DJANGO_SETTINGS_MODULE": "vsm_site.settings"}
         command = [sys.executable, "-m", f"benchmarks.{name}"]
+        child = subprocess.Popen(
+            command, env=environment, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         try:
-            done = subprocess.run(
-                command, env=environment, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS
-            )
-        except subprocess.TimeoutExpired:
+            output, _ = child.communicate(timeout=TIMEOUT_SECONDS)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            os.killpg(child.pid, signal.SIGKILL)  # with whatever server it had started
+            child.wait()
             return []
-    lines = [line.removeprefix(MARK) for line in done.stdout.splitlines() if line.startswith(MARK)]
-    return json.loads(lines[-1]) if lines and done.returncode == 0 else []
+    lines = [line.removeprefix(MARK) for line in output.splitlines() if line.startswith(MARK)]
+    return json.loads(lines[-1]) if lines and child.returncode == 0 else []
 
 
 def write(results: list[dict[str, Any]]) -> None:
