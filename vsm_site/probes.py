@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-import redis
 from asgiref.sync import async_to_sync
 from celery import current_app
 from channels.layers import get_channel_layer
@@ -23,6 +22,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError as BrokerError
 
+from subsystems.messaging.live import layer_errors
 from subsystems.s1_operations.models import CollectionCycle
 from vsm_site.api.authentication import principal
 
@@ -112,7 +112,7 @@ def _broker() -> str:
 def _channel_layer() -> str:
     try:
         async_to_sync(_send_nowhere)()
-    except (redis.RedisError, OSError, TimeoutError) as error:
+    except (*layer_errors(), TimeoutError) as error:
         return scrubbed(error)
     return ""
 

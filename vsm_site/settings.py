@@ -120,7 +120,10 @@ CHANNEL_LAYERS = {
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # --- What the platform itself needs -----------------------------------------------------------------------------------
-HOT_TIER = "memory" if EMBEDDED else "redis"
+# Redis is named, not imported: its client takes 30 MB that the embedded profile can do without.
+HOT_TIER = f"subsystems.telemetry.{'memory.MemoryHotTier' if EMBEDDED else 'redis_tier.RedisHotTier'}"
+LIVE_SEQUENCE = f"subsystems.messaging.{'live.MemorySequence' if EMBEDDED else 'redis_sequence.RedisSequence'}"
+CHANNEL_LAYER_ERRORS = [] if EMBEDDED else ["redis.exceptions.RedisError"]
 HOT_MAX_SAMPLES = ENV.hot_max_samples
 HTTP_ALLOW = [entry.strip() for entry in ENV.http_allow.split(",") if entry.strip()]
 INGEST_MAX_BYTES = ENV.ingest_max_bytes
@@ -225,7 +228,9 @@ WHITENOISE_AUTOREFRESH = DEBUG
 LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = "UTC"
-_CHATTY = dict.fromkeys(["celery", "kombu", "httpx", "uvicorn"], {"level": "WARNING"})  # a line per task and request
+_CHATTY = {
+    name: {"level": "WARNING"} for name in ("celery", "kombu", "httpx", "uvicorn")
+}  # a line per task and request
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -10,12 +10,13 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from functools import cache
 from typing import Any, Protocol
 
-import redis
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 logger = logging.getLogger(__name__)
 QUIET_SECONDS = 0.05  # at most 20 pushes a second and system; the first of a burst leaves at once
@@ -43,19 +44,6 @@ class MemorySequence:
 
     def current(self, system_id: int) -> int:
         return self._numbers[system_id]
-
-
-class RedisSequence:
-    """Numbers shared by all processes."""
-
-    def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
-
-    def next(self, system_id: int) -> int:
-        return int(self._client.incr(f"vsm:live:{system_id}"))
-
-    def current(self, system_id: int) -> int:
-        return int(self._client.get(f"vsm:live:{system_id}") or 0)
 
 
 class Pusher:
@@ -92,7 +80,7 @@ class Pusher:
             number = self.sequence.next(system_id)
             message = {"type": "live.change", "seq": number, "changes": body}
             async_to_sync(get_channel_layer().group_send)(group(system_id), message)
-        except (redis.RedisError, OSError) as error:
+        except layer_errors() as error:
             logger.warning("Open dashboards were not told of a change: %s", error)
 
 
@@ -105,7 +93,7 @@ def pusher() -> Pusher:
     global _pusher
     with _pusher_lock:
         if _pusher is None:
-            sequence = MemorySequence() if settings.EMBEDDED else RedisSequence(settings.REDIS_URL)
+            sequence = import_string(settings.LIVE_SEQUENCE)()
             _pusher = Pusher(sequence)
         return _pusher
 
@@ -126,3 +114,9 @@ def current_number(system_id: int) -> int:
 def group(system_id: int) -> str:
     """Return the Channels group of a system's dashboards."""
     return f"dashboard.{system_id}"
+
+
+@cache
+def layer_errors() -> tuple[type[Exception], ...]:
+    """Return what the channel layer raises when it is away; its library is loaded only where it is used."""
+    return (OSError, *map(import_string, settings.CHANNEL_LAYER_ERRORS))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import redis
+from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -57,10 +58,10 @@ def _reachable() -> Iterator[None]:
 class RedisHotTier:
     """Samples of the last hour in Redis; the bound is approximate while several processes append at once."""
 
-    def __init__(self, url: str, max_samples: int, *, root: str = "vsm:hot:") -> None:
+    def __init__(self, max_samples: int, *, url: str = "", root: str = "vsm:hot:") -> None:
         # One immediate retry: a stale connection is replaced, and a dead server is not waited for.
         self._client: Any = redis.Redis.from_url(
-            url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1)
+            url or settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1)
         )
         self._append = self._client.register_script(_APPEND)
         self._max = max_samples

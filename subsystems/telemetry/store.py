@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from subsystems.telemetry.columns import Columns, Ids
-from subsystems.telemetry.memory import MemoryHotTier
-from subsystems.telemetry.redis_tier import RedisHotTier
 
 
 class HotTier(Protocol):
@@ -59,8 +58,7 @@ def hot_tier() -> HotTier:
     global _tier
     with _lock:
         if _tier is None:
-            limit = settings.HOT_MAX_SAMPLES
-            _tier = RedisHotTier(settings.REDIS_URL, limit) if settings.HOT_TIER == "redis" else MemoryHotTier(limit)
+            _tier = import_string(settings.HOT_TIER)(settings.HOT_MAX_SAMPLES)
         return _tier
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from django.conf import settings
 
 from subsystems.kernel.errors import TransientError
 from subsystems.telemetry.columns import columns
@@ -20,7 +19,7 @@ class TestRedisHotTier(HotTierContract):
         made: list[RedisHotTier] = []
 
         def make(max_samples: int) -> RedisHotTier:
-            made.append(RedisHotTier(settings.REDIS_URL, max_samples, root=f"vsm:test:{uuid4().hex}:"))
+            made.append(RedisHotTier(max_samples, root=f"vsm:test:{uuid4().hex}:"))
             return made[-1]
 
         yield make
@@ -30,7 +29,7 @@ class TestRedisHotTier(HotTierContract):
     def test_two_processes_share_one_tier(self, make: Make) -> None:
         """A worker writes what the web process shows."""
         writer = make(100)
-        reader = RedisHotTier(settings.REDIS_URL, 100, root=writer._root)  # type: ignore[attr-defined]
+        reader = RedisHotTier(100, root=writer._root)  # type: ignore[attr-defined]
 
         writer.append(columns([1], [NOON], [4.5]))
 
@@ -38,7 +37,7 @@ class TestRedisHotTier(HotTierContract):
 
     def test_a_server_that_is_down_is_a_transient_error(self) -> None:
         """Collection goes on without it; counting never fails, and is made up for later."""
-        down = RedisHotTier("redis://127.0.0.1:1/0", 100)
+        down = RedisHotTier(100, url="redis://127.0.0.1:1/0")
 
         down.count("dropped_future")
 

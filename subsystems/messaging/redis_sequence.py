@@ -1,0 +1,19 @@
+"""The numbers of changes, shared by all processes. Loaded only where Redis is: its client takes 30 MB."""
+
+from __future__ import annotations
+
+import redis
+from django.conf import settings
+
+
+class RedisSequence:
+    """Numbers the changes of each system with one counter in Redis."""
+
+    def __init__(self) -> None:
+        self._client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
+
+    def next(self, system_id: int) -> int:
+        return int(self._client.incr(f"vsm:live:{system_id}"))
+
+    def current(self, system_id: int) -> int:
+        return int(self._client.get(f"vsm:live:{system_id}") or 0)
