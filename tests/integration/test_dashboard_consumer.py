@@ -75,7 +75,9 @@ async def test_a_snapshot_comes_first_and_then_numbered_changes() -> None:
 
     assert snapshot["type"] == "snapshot"
     assert snapshot["body"]["system"]["slug"] == system.slug
-    assert [(one["id"], one["name"], one["latest"]) for one in snapshot["body"]["units"]] == [(unit.pk, "billing-1", {})]
+    assert [(one["id"], one["name"], one["latest"]) for one in snapshot["body"]["units"]] == [
+        (unit.pk, "billing-1", {})
+    ]
     assert set(snapshot["body"]) >= {"viability", "alerts", "fleets", "tick"}
     assert (following["type"], following["seq"]) == ("changes", snapshot["seq"] + 1)
 

@@ -55,7 +55,9 @@ def make_alert(unit: Unit, **fields: Any) -> Alert:
 
 
 def make_rule(**fields: Any) -> AlertRule:
-    return AlertRule.objects.create(system=root_system(), **{"name": "Old", "metric": "orders", "threshold": 1, **fields})
+    return AlertRule.objects.create(
+        system=root_system(), **{"name": "Old", "metric": "orders", "threshold": 1, **fields}
+    )
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -192,7 +194,8 @@ def test_alerts_are_filtered_and_paged(operator: Client) -> None:
 def test_the_password_of_a_broker_never_comes_back(operator: Client) -> None:
     """Neither when it is stored nor when it is refused."""
     secret = "s3cret-of-the-broker"
-    stored = operator.post("/dashboard/fleets/", {"name": "billing", "url": f"amqp://me:{secret}@127.0.0.1:1/"}, follow=True)
+    billing = {"name": "billing", "url": f"amqp://me:{secret}@127.0.0.1:1/"}
+    stored = operator.post("/dashboard/fleets/", billing, follow=True)
     refused = operator.post("/dashboard/fleets/", {"name": "", "url": f"gopher://me:{secret}@127.0.0.1:1/"})
 
     assert b"billing" in stored.content
@@ -257,7 +260,8 @@ def test_the_number_of_a_snapshot_is_read_before_its_rows(monkeypatch: pytest.Mo
 def test_sparklines_answer_for_the_units_asked_for(operator: Client) -> None:
     """The table asks only for the rows in sight."""
     unit, other = make_unit("billing-1"), make_unit("billing-2")
-    record({name: [Sample("orders", time.time() - 60, 4.0)] for name in ("billing-1", "billing-2")}, system_id=unit.system_id)
+    batches = {name: [Sample("orders", time.time() - 60, 4.0)] for name in ("billing-1", "billing-2")}
+    record(batches, system_id=unit.system_id)
 
     answer = operator.get(f"/dashboard/sparklines/?unit={unit.pk}&unit=nonsense").json()
 
@@ -271,7 +275,11 @@ def test_the_history_of_a_subsystem_keeps_its_unknowns(operator: Client) -> None
     slot = int(timezone.now().timestamp()) // 30 * 30
     for back, score in ((60, 0.8), (30, None), (0, 0.9)):
         Assessment.objects.create(
-            system=root_system(), slot=slot - back, assessed_at=timezone.now(), status="normal", score=score,
+            system=root_system(),
+            slot=slot - back,
+            assessed_at=timezone.now(),
+            status="normal",
+            score=score,
             subsystems={"s1": {"score": score}},
         )
 

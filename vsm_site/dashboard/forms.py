@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -28,7 +29,9 @@ class FleetForm(RefusableMixin, forms.Form):
         max_length=120, required=False, label="Name", help_text="Shown before its workers and queues; made up if empty"
     )
     url = forms.CharField(
-        max_length=500, label="Broker URL", strip=True,
+        max_length=500,
+        label="Broker URL",
+        strip=True,
         help_text="As the application has it, e.g. amqp://user:password@host:5672/vhost. Stored encrypted, never shown",
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
@@ -41,6 +44,9 @@ class HttpUnitForm(RefusableMixin, forms.Form):
     url = forms.URLField(
         max_length=500, label="Address", assume_scheme="https", help_text="http:// or https://; asked every 5 seconds"
     )
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, auto_id="unit-%s")  # the form of fleets on the same page has a name, too
 
     def config(self) -> dict[str, Any]:
         """Return the unit's configuration."""
@@ -64,19 +70,36 @@ class RuleForm(RefusableMixin, RuleModelForm):
     class Meta:
         model = AlertRule
         fields = [
-            "name", "metric", "unit_kind", "unit", "comparison", "threshold", "for_seconds", "severity",
-            "cooldown_seconds", "enabled",
+            "name",
+            "metric",
+            "unit_kind",
+            "unit",
+            "comparison",
+            "threshold",
+            "for_seconds",
+            "severity",
+            "cooldown_seconds",
+            "enabled",
         ]
         labels = {
-            "unit_kind": "Type of unit", "for_seconds": "For (seconds)", "cooldown_seconds": "Cooldown (seconds)",
+            "unit_kind": "Type of unit",
+            "for_seconds": "For (seconds)",
+            "cooldown_seconds": "Cooldown (seconds)",
         }
         help_texts = {
             "name": "The title of its alerts, e.g. Disk nearly full",
-            "metric": "One metric; with labels as metric{name=\"value\"}",
+            "metric": 'One metric; with labels as metric{name="value"}',
         }
 
-    def __init__(self, *args: Any, system: System, rule: AlertRule | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, instance=rule or AlertRule(system=system), **kwargs)
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        system: System,
+        rule: AlertRule | None = None,
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, instance=rule or AlertRule(system=system), initial=initial)
         kinds = sorted(set(registry()) | {rule.unit_kind if rule else ""} - {""})
         choices = [("", "Every type"), *[(kind, kind.replace("_", " ")) for kind in kinds]]
         self.fields["unit_kind"] = forms.ChoiceField(required=False, label="Type of unit", choices=choices)

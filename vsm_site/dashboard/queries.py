@@ -84,7 +84,10 @@ def unit_sparklines(system: System, unit_ids: list[int]) -> dict[str, dict[str, 
     now_values = latest(system.pk, sources=[unit.name for unit in units])
     wanted = {unit.pk: (unit.name, key_metric(unit.kind, now_values.get(unit.name, {}))) for unit in units}
     lines = sparklines(system.pk, [pair for pair in wanted.values() if pair[1]])
-    return {str(pk): {"metric": pair[1], "points": lines.get(pair[0], {}).get(pair[1], [])} for pk, pair in wanted.items()}
+    return {
+        str(pk): {"metric": metric, "points": lines.get(source, {}).get(metric, [])}
+        for pk, (source, metric) in wanted.items()
+    }
 
 
 def unit_metrics(unit: Unit) -> list[str]:

@@ -27,7 +27,12 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     parameters = request.GET.copy()
     parameters.pop("page", None)
     return page(
-        request, place, "dashboard/alerts.html", filter=wanted, alerts=alerts, parameters=parameters.urlencode(),
+        request,
+        place,
+        "dashboard/alerts.html",
+        filter=wanted,
+        alerts=alerts,
+        parameters=parameters.urlencode(),
         severities=Severity.choices,
     )
 

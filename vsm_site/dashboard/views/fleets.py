@@ -56,6 +56,11 @@ def shown(
     """Show the page with both forms, as they are or as they were refused."""
     fleets = [fleet_body(fleet) for fleet in Fleet.objects.filter(system=place.system)]
     return page(
-        request, place, "dashboard/fleets.html", status=status, fleets=fleets,
-        fleet_form=fleet_form or FleetForm(), unit_form=unit_form or HttpUnitForm(),
+        request,
+        place,
+        "dashboard/fleets.html",
+        status=status,
+        fleets=fleets,
+        fleet_form=fleet_form or FleetForm(),
+        unit_form=unit_form or HttpUnitForm(),
     )

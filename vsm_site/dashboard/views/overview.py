@@ -28,8 +28,14 @@ def system_detail(request: HttpRequest, place: Place, slug: str) -> HttpResponse
     subsystem = slug if slug in set(Subsystem) else ""
     title = f"{slug.upper()} {TITLES[Subsystem(slug)]}" if subsystem else place.system.name
     return page(
-        request, place, "dashboard/system.html", title=title, subsystem=subsystem, ranges=list(RANGES),
-        viability=viability_body(place.system), script={"subsystem": subsystem},
+        request,
+        place,
+        "dashboard/system.html",
+        title=title,
+        subsystem=subsystem,
+        ranges=list(RANGES),
+        viability=viability_body(place.system),
+        script={"subsystem": subsystem},
     )
 
 

@@ -13,8 +13,16 @@ from vsm_site.dashboard.key_metrics import KEY_METRICS
 from vsm_site.dashboard.places import Place
 
 SECTIONS = {
-    "overview": "overview", "system": "overview", "unit": "overview", "alerts": "alerts", "rules": "rules",
-    "rule": "rules", "rule-add": "rules", "fleets": "fleets", "unit-add": "fleets", "tasks": "tasks",
+    "overview": "overview",
+    "system": "overview",
+    "unit": "overview",
+    "alerts": "alerts",
+    "rules": "rules",
+    "rule": "rules",
+    "rule-add": "rules",
+    "fleets": "fleets",
+    "unit-add": "fleets",
+    "tasks": "tasks",
     "task-trigger": "tasks",
 }
 

@@ -52,7 +52,12 @@ def _form(request: HttpRequest, place: Place, rule: AlertRule | None) -> HttpRes
         if form.is_valid() and _saved(request, place, form, rule):
             return redirect(f"/dashboard/alerts/rules/{place.query}")
     return page(
-        request, place, "dashboard/rule.html", form=form, rule=rule, metrics=queries.known_metrics(place.system),
+        request,
+        place,
+        "dashboard/rule.html",
+        form=form,
+        rule=rule,
+        metrics=queries.known_metrics(place.system),
         status=400 if form.is_bound else 200,
     )
 

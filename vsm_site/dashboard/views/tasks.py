@@ -56,7 +56,14 @@ def _shown(
         for entry in triggerable.listed()
     ]
     return page(
-        request, place, "dashboard/tasks.html", status=status, entries=entries, failed=failed, field=field, error=error,
+        request,
+        place,
+        "dashboard/tasks.html",
+        status=status,
+        entries=entries,
+        failed=failed,
+        field=field,
+        error=error,
         script={"runs": [run_body(run) for run in _last_runs()]},
     )
 

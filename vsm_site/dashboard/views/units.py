@@ -29,8 +29,14 @@ def detail(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     unit = get_object_or_404(Unit.objects.select_related("fleet", "system"), pk=pk, system__in=place.systems)
     place = find_place(request.user, unit.system.slug) or place
     return page(
-        request, place, "dashboard/unit.html", unit=unit, ranges=RANGES, metrics=queries.unit_metrics(unit),
-        failures=unit.collection_failures.all()[:20], alerts=Alert.objects.filter(unit=unit)[:20],
+        request,
+        place,
+        "dashboard/unit.html",
+        unit=unit,
+        ranges=RANGES,
+        metrics=queries.unit_metrics(unit),
+        failures=unit.collection_failures.all()[:20],
+        alerts=Alert.objects.filter(unit=unit)[:20],
         script={"unit": unit_body(unit), "metrics": queries.unit_metrics(unit), "ranges": RANGES},
     )
 
@@ -69,9 +75,7 @@ def forget(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     return redirect(f"/dashboard/{place.query}")
 
 
-def _change(
-    request: HttpRequest, place: Place, pk: int, verb: Callable[[Unit], Any], sentence: str
-) -> HttpResponse:
+def _change(request: HttpRequest, place: Place, pk: int, verb: Callable[[Unit], Any], sentence: str) -> HttpResponse:
     unit = get_object_or_404(Unit, pk=pk, system=place.system)
     try:
         verb(unit)

@@ -2,7 +2,7 @@
 import { config, withSystem } from "./config.js";
 import { badge, setBadge } from "./badge.js";
 import { el, keyed, setClass, setText } from "./dom.js";
-import { ago, epoch, metricValue } from "./format.js";
+import { clock, duration, epoch, metricValue } from "./format.js";
 import { post } from "./post.js";
 
 const RANK = { critical: 0, warning: 1, info: 2 };
@@ -66,7 +66,9 @@ function update(node, alert, live) {
   const since = epoch(alert.state === "firing" ? alert.fired_at : alert.pending_at);
   const by = alert.acknowledged_by ? ` · acknowledged by ${alert.acknowledged_by}` : alert.acknowledged_at ? " · acknowledged" : "";
   const told = alert.suppressed ? ` · not told (${alert.suppressed.replaceAll("_", " ")})` : "";
-  setText(node.querySelector(".alert-state"), `${alert.state} since ${since === null ? "?" : ago(live.now() - since)}${by}${told}`.replace(/since (.*) ago/, "for $1"));
+  const silent = alert.no_data_since ? ` · no data since ${clock(alert.no_data_since)}` : "";
+  const repeats = alert.repeats ? ` · ${alert.repeats} times before` : "";
+  setText(node.querySelector(".alert-state"), `${alert.state}${since === null ? "" : ` for ${duration(Math.max(1, live.now() - since))}`}${by}${told}${silent}${repeats}`);
   const acknowledge = node.querySelector("[data-verb=acknowledge]");
   if (acknowledge) acknowledge.hidden = Boolean(alert.acknowledged_at);
 }

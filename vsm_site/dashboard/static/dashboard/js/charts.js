@@ -35,7 +35,7 @@ export class Chart {
       series: [
         { label: "at", value: (_, at) => (at === null ? "–" : stamp(at, 1)) },
         ...this.names.map((name, index) => ({
-          label: name, stroke: colour(LINES[index % LINES.length]), width: 1.5, spanGaps: false, points: { show: false },
+          label: name, stroke: colour(LINES[index % LINES.length]), width: 1.5, spanGaps: false, points: { show: (_, __, low, high) => high - low < 3, size: 5 },
           dash: index ? [6, 2 + index * 2] : undefined, value: (_, value) => metricValue(this.metric, value),
         })),
       ],

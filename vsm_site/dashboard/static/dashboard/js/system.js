@@ -7,8 +7,9 @@ import { epoch, score } from "./format.js";
 import { Live } from "./live.js";
 import { getJson } from "./post.js";
 import { showStrip } from "./strip.js";
-import { setFacts, showViability } from "./viability.js";
+import { setFacts, showChecks, showViability } from "./viability.js";
 
+const SECONDS = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800 };
 const live = new Live();
 const now = document.getElementById("now");
 const box = document.getElementById("history");
@@ -21,6 +22,7 @@ function drawNow() {
   if (!viability) return;
   if (!config.subsystem) {
     showViability(now, viability);
+    showChecks(now, viability.structural?.checks ?? []);
     return;
   }
   const card = viability.subsystems?.[config.subsystem];
@@ -45,6 +47,7 @@ function drawHistory() {
     chart = new Chart(box, "score", ["score"], [0, 1]);
   }
   chart.set(columns);
+  chart.show(live.now() - SECONDS[range], live.now());
 }
 
 async function load() {

@@ -122,7 +122,7 @@ function worstFirst(a, b) {
 }
 
 function makeRow(unit) {
-  return el("tr", { "data-unit": unit.name },
+  return el("tr", { "data-unit": unit.name, "data-kind": unit.kind },
     el("td", {}, el("a", { class: "unit-name", href: `/dashboard/units/${unit.id}/${config.query}` }), " ", el("span", { class: "kind" }), el("div", { class: "unit-error", hidden: true })),
     el("td", {}, badge("unknown"), " ", el("span", { class: "state" })),
     el("td", { class: "nowrap" }, el("span", { class: "value number" }), " ", el("span", { class: "metric quiet" })),

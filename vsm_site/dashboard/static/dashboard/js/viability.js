@@ -54,13 +54,20 @@ function others(viability) {
   const structural = viability.structural;
   const checks = structural?.checks ?? [];
   const passed = checks.filter((check) => check.ok).length;
-  const failing = checks.filter((check) => !check.ok).map((check) => check.reason || words(check.name));
   const rows = [
     ["Weakest link", weakest?.subsystem ? `${title(weakest)} (${score(weakest.score)})` : "unknown"],
     ["Geometric", score(viability.geometric, 3)],
-    ["Structural", checks.length ? `${passed} of ${checks.length} in place${failing.length ? `; missing: ${failing.join("; ")}` : ""}` : score(structural?.score ?? null)],
+    ["Structural", checks.length ? el("a", { href: `/dashboard/systems/${config.system}/` }, `${passed} of ${checks.length} checks hold`) : score(structural?.score ?? null)],
   ];
   return el("dl", { class: "more-views" }, ...rows.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+}
+
+// The structural checks one by one, and how the parts come about: for the page that has room for it.
+export function showChecks(box, checks) {
+  box.append(
+    el("p", { class: "help" }, "A status counts 1 when healthy, 0.6 when degraded, 0.2 when unhealthy and 0.5 when unknown. Viability is the mean of overall health and of the five statuses by their weights."),
+    el("ul", { class: "checks" }, ...checks.map((check) => el("li", {}, badge(check.ok ? "holds" : "missing", check.ok ? "healthy " : "warning "), ` ${words(check.name)}${check.reason ? `: ${check.reason}` : ""}`))),
+  );
 }
 
 export function showCards(box, subsystems) {
