@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
+from django import forms
+from django.core.validators import MaxValueValidator
 from django.db.models import Q, QuerySet
 
 from alerts.models import Alert, AlertRule, Severity
@@ -14,6 +16,7 @@ from subsystems.recursion.models import Membership
 from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s3_control.models import TaskRun
 from subsystems.telemetry.models import Series
+from vsm_site.api.strict_json import LARGEST_INTEGER
 
 # The bands of kernel/health.py as conditions on the column (requirements 002-14).
 BANDS = {
@@ -22,6 +25,15 @@ BANDS = {
     Health.UNHEALTHY: Q(score__lte=0.5),
     Health.UNKNOWN: Q(score=None),
 }
+
+
+class IdFilter(django_filters.NumberFilter):  # type: ignore[misc]
+    """A whole number that a database's column can hold."""
+
+    field_class = forms.IntegerField
+
+    def get_max_validator(self) -> MaxValueValidator:
+        return MaxValueValidator(LARGEST_INTEGER)
 
 
 class InSystem(django_filters.FilterSet):  # type: ignore[misc]
@@ -77,7 +89,7 @@ class AssessmentFilter(InSystem):
 
 
 class AlertRuleFilter(InSystem):
-    unit = django_filters.NumberFilter(field_name="unit_id", label="Id of the unit")
+    unit = IdFilter(field_name="unit_id", label="Id of the unit")
 
     class Meta:
         model = AlertRule
@@ -85,8 +97,8 @@ class AlertRuleFilter(InSystem):
 
 
 class AlertFilter(InSystem):
-    unit = django_filters.NumberFilter(field_name="unit_id", label="Id of the unit")
-    rule = django_filters.NumberFilter(field_name="rule_id", label="Id of the rule")
+    unit = IdFilter(field_name="unit_id", label="Id of the unit")
+    rule = IdFilter(field_name="rule_id", label="Id of the rule")
     severity = django_filters.MultipleChoiceFilter(choices=Severity.choices, label="One or more severities")
     open = django_filters.BooleanFilter(method="that_are_open", label="Pending or firing")
     acknowledged = django_filters.BooleanFilter(field_name="acknowledged_at", lookup_expr="isnull", exclude=True)

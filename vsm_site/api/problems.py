@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views import defaults
@@ -73,6 +73,8 @@ def describe(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
             logger.warning("Answered 503: %s", type(error).__name__)
             detail = "Something this needs does not answer right now; try again."
             return document(503, "transient", detail), {"Retry-After": str(RETRY_SECONDS)}
+        case DataError():  # a value that passed every check and yet fits no column
+            return document(400, "invalid", "A value does not fit."), {}
         case Http404():
             return document(404, "not_found", "There is no such thing, or you may not see it."), {}
         case PermissionDenied():

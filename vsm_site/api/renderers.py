@@ -18,6 +18,6 @@ class StrictJSONRenderer(JSONRenderer):
     ) -> Any:
         rendered = super().render(data, accepted_media_type, renderer_context)
         response = (renderer_context or {}).get("response")
-        if response is not None and response.exception:
+        if response is not None and response.exception and response.accepted_renderer is self:  # not within a page
             response["Content-Type"] = PROBLEM_TYPE
         return rendered

@@ -194,7 +194,7 @@ class AlertRuleSerializer(serializers.ModelSerializer[AlertRule]):
     system = SystemField(required=False)
     unit = UnitField(required=False, allow_null=True)
     threshold = FiniteField()
-    created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+    created_by = serializers.CharField(source="created_by.username", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = AlertRule
