@@ -10,21 +10,9 @@ from django.http import HttpRequest
 from django.utils.translation import ngettext
 
 from subsystems.kernel.errors import Refused
+from subsystems.messaging.admin import HistoryAdmin
 from subsystems.s1_operations import services
 from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
-
-
-class History(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A record of what happened: nobody writes it, changes it or deletes it by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 @admin.register(Unit)
@@ -94,7 +82,7 @@ class FleetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(CollectionFailure)
-class CollectionFailureAdmin(History):
+class CollectionFailureAdmin(HistoryAdmin):
     list_display = ["at", "unit", "error", "details", "slot"]
     list_filter = ["at", "unit__kind"]
     list_select_related = ["unit"]
@@ -104,7 +92,7 @@ class CollectionFailureAdmin(History):
 
 
 @admin.register(CollectionCycle)
-class CollectionCycleAdmin(History):
+class CollectionCycleAdmin(HistoryAdmin):
     list_display = ["started_at", "duration_ms", "unit_count", "answered_count", "sample_count", "slot"]
     list_filter = ["started_at"]
     date_hierarchy = "started_at"
