@@ -20,6 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from kombu import Connection
 from kombu.exceptions import OperationalError as BrokerError
 
 from subsystems.messaging.live import layer_errors
@@ -104,9 +105,13 @@ def _broker() -> str:
     with current_app.connection_for_write(connect_timeout=TIMEOUT_SECONDS) as broker:
         try:
             broker.connect()
-        except (*broker.connection_errors, *broker.channel_errors, BrokerError, OSError) as error:
+        except _broker_errors(broker) as error:
             return scrubbed(error)
     return ""
+
+
+def _broker_errors(broker: Connection) -> tuple[type[BaseException], ...]:
+    return (*broker.connection_errors, *broker.channel_errors, BrokerError, OSError)
 
 
 def _channel_layer() -> str:

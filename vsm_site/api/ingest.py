@@ -26,6 +26,20 @@ from vsm_site.api.parsers import inflate, read_bounded
 from vsm_site.api.systems import choose_system
 
 
+class _Nobody(NotAuthenticated):
+    """No token at all; the header says what would be one."""
+
+    default_detail = "Samples need a token: Authorization: Bearer <token>."
+    auth_header = 'Bearer realm="vsm"'
+
+
+class _Unknown(AuthenticationFailed):
+    """A token that is not valid."""
+
+    default_detail = "This token is not valid."
+    auth_header = 'Bearer realm="vsm"'
+
+
 @csrf_exempt  # only a token is let in, and a browser never sends one by itself
 def ingest(request: HttpRequest) -> HttpResponse:
     """Record one batch. Answers 202 with what was accepted and, by index, what was not."""
@@ -52,9 +66,7 @@ def _ingest_token(request: HttpRequest) -> ApiToken:
     user, token = principal(request) or (None, None)
     if user is None or token is None:
         known = "Authorization" in request.headers
-        error = (AuthenticationFailed if known else NotAuthenticated)("Samples need a valid token as Bearer.")
-        error.auth_header = 'Bearer realm="vsm"'  # type: ignore[attr-defined]
-        raise error
+        raise _Unknown() if known else _Nobody()
     if not holds(user, "ingest", token):
         raise PermissionDenied("This needs the scope 'ingest', which this token does not hold.")
     return token
