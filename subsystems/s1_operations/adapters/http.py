@@ -31,9 +31,11 @@ LATENCY = {"soft": 0.5, "hard": base.UNIT_TIMEOUT_SECONDS}
 # Two weeks are time to renew at leisure; on the last day visitors are turned away.
 CERTIFICATE_DAYS = {"soft": -14.0, "hard": 0.0}
 NAT64 = IPv6Network("64:ff9b::/96")
-# Requests start this far apart, and all of them within a second: two hundred at once would wait for our own processor,
-# and that wait would be read as the services' latency.
-SPACING_SECONDS, SPREAD_SECONDS = 0.005, 1.0
+# Requests start this far apart, and wait while the loop cannot keep up: two hundred at once would wait for our own
+# processor, and that wait would be read as the services' latency, or as their death. One that hangs holds up nobody.
+SPACING_SECONDS, LAG_SECONDS = 0.004, 0.005
+LAST_START_SECONDS = 1.8  # whoever has not started by then starts at once, so that all end within the cycle
+END_SECONDS = 2.8
 
 if find_spec("sniffio") is None:
     # httpcore tries to import it at each lock, and a failing search of the disk is a third of a request's cost.
@@ -62,9 +64,7 @@ class HttpAdapter:
         if not units:
             return []
         async with guarded_client(context.http_allow) as client:
-            spacing = min(SPACING_SECONDS, SPREAD_SECONDS / len(units))
-            asked = (measure(client, unit, after=place * spacing) for place, unit in enumerate(units))
-            return list(await asyncio.gather(*asked))
+            return await _measure_all(client, units)
 
 
 def guarded_client(allow: Sequence[str]) -> httpx.AsyncClient:
@@ -100,9 +100,32 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-async def measure(client: httpx.AsyncClient, unit: base.UnitRef, *, after: float = 0.0) -> base.Reading:
-    """Ask one service *after* so many seconds, within the time of one unit."""
-    await asyncio.sleep(after)
+async def _measure_all(client: httpx.AsyncClient, units: Sequence[base.UnitRef]) -> list[base.Reading]:
+    """Ask all services, as fast as our own processor allows; what there was no time for is unknown, not down."""
+    started = time.monotonic()
+    asked = []
+    for unit in units:
+        asked.append(asyncio.create_task(measure(client, unit)))
+        await _keep_pace(until=started + LAST_START_SECONDS)
+    _, late = await asyncio.wait(asked, timeout=max(0.0, started + END_SECONDS - time.monotonic()))
+    for task in late:
+        task.cancel()
+    why = "the collector had no time to ask"
+    return [
+        base.Reading(unit.id, error=why, heard=False) if task in late else task.result()
+        for unit, task in zip(units, asked, strict=True)
+    ]
+
+
+async def _keep_pace(*, until: float) -> None:
+    while (before := time.monotonic()) < until:
+        await asyncio.sleep(SPACING_SECONDS)
+        if time.monotonic() - before < SPACING_SECONDS + LAG_SECONDS:
+            return
+
+
+async def measure(client: httpx.AsyncClient, unit: base.UnitRef) -> base.Reading:
+    """Ask one service, within the time of one unit."""
     try:
         async with asyncio.timeout(base.UNIT_TIMEOUT_SECONDS):
             return await _ask(client, unit, HttpConfig.model_validate(unit.config))
