@@ -36,9 +36,9 @@ services: bootstrap
 bench: bootstrap-test
 	$(VENV) -m benchmarks
 
-# A small Celery application to watch.
+# A small Celery application to watch; LOAD=3 triples its work.
 demo-fleet: bootstrap
-	exec $(VENV) deploy/demo_fleet/run.py
+	exec $(VENV) deploy/demo_fleet/run.py --load $(or $(LOAD),1)
 
 bootstrap:
 	$(PYTHON) scripts/bootstrap.py

@@ -94,7 +94,7 @@ def check_pip():
 def install(lock):
     """Install one lock file, each package against its hash, counting aloud."""
     total = sum(1 for line in (ROOT / lock).read_text().splitlines() if "==" in line and line[0] not in "# ")
-    command = [str(PYTHON), str(PIP_WHEEL / "pip"), "install", "--require-hashes", "--no-input", "--no-compile"]
+    command = [str(PYTHON), str(PIP_WHEEL / "pip"), "install", "--require-hashes", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "--no-warn-script-location", "-r", lock]
     say("Installing %d packages of %s" % (total, lock))
     with LOG.open("w") as log:

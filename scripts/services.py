@@ -200,8 +200,8 @@ def make_database(password: str) -> None:
         raise Unavailable(f"The PostgreSQL database `vsm` cannot be made ({error}); set DATABASE_URL.") from None
     if done.returncode:
         raise Unavailable(
-            "The PostgreSQL database `vsm` cannot be made: this user may not, or a role or database of that name belongs "
-            "to somebody else. Run as root, or set DATABASE_URL."
+            "The PostgreSQL database `vsm` cannot be made: this user may not, or a role or database of that name "
+            "belongs to somebody else. Run as root, or set DATABASE_URL."
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from subsystems.recursion.queries import root_system
-from vsm_site.flower_server import flower_password
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,19 @@ def ensure_admin(name: str, password: str) -> str:
     generated = "" if password else secrets.token_urlsafe(12)
     User.objects.create_superuser(name, password=password or generated)
     return generated
+
+
+def flower_password(home: Path, configured: str) -> tuple[str, bool]:
+    """Return Flower's password and whether it was made just now.
+
+    Without a configured one it is kept in a file that only its owner can read: Flower compares plain text, and the
+    hashed password of the admin user cannot serve it.
+    """
+    if configured:
+        return configured, False
+    path = home / "flower_password"
+    if path.exists():
+        return path.read_text().strip(), False
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_urlsafe(12))
+    return path.read_text(), True

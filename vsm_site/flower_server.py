@@ -5,32 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sys
 import threading
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
-from flower.app import Flower
-from flower.options import default_options
-from flower.urls import settings as flower_settings
+
+
+@contextmanager
+def _as_if_missing(module: str) -> Iterator[None]:
+    """Let an import inside the block not find *module*, unless it is loaded anyway."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+# Flower's broker page imports redis-py, which takes 17 MB and has nothing to show of an in-process broker.
+with _as_if_missing("redis.asyncio"):
+    from flower.app import Flower
+    from flower.options import default_options
+    from flower.urls import settings as flower_settings
 
 TASKS_KEPT = 5_000  # in memory; the platform's own history is in its database
-
-
-def flower_password(home: Path, configured: str) -> tuple[str, bool]:
-    """Return Flower's password and whether it was made just now.
-
-    Without a configured one it is kept in a file that only its owner can read: Flower compares plain text, and the
-    hashed password of the admin user cannot serve it.
-    """
-    if configured:
-        return configured, False
-    path = home / "flower_password"
-    if path.exists():
-        return path.read_text().strip(), False
-    path.touch(mode=0o600)
-    path.write_text(secrets.token_urlsafe(12))
-    return path.read_text(), True
 
 
 class FlowerServer:

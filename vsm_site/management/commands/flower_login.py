@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from vsm_site.flower_server import flower_password
+from vsm_site.first_run import flower_password
 
 
 class Command(BaseCommand):

@@ -36,6 +36,7 @@ class Command(BaseCommand):
         embedded.leave()
 
     def _run(self, host: str, port: int, flower_port: int) -> None:
+        embedded.spare_memory()
         lock = embedded.claim_home(settings.HOME)
         bound = embedded.listen(host, port, "VSM_PORT")
         if flower_port:
