@@ -25,15 +25,30 @@ from vsm_site.dashboard import queries
 
 pytestmark = pytest.mark.django_db
 PAGES = [
-    "/dashboard/", "/dashboard/systems/s1/", "/dashboard/systems/main/", "/dashboard/alerts/", "/dashboard/alerts/rules/",
-    "/dashboard/alerts/rules/add/", "/dashboard/fleets/", "/dashboard/tasks/", "/dashboard/tasks/runs/",
-    "/dashboard/sparklines/", "/dashboard/history/",
-]  # fmt: skip
+    "/dashboard/",
+    "/dashboard/systems/s1/",
+    "/dashboard/systems/main/",
+    "/dashboard/alerts/",
+    "/dashboard/alerts/rules/",
+    "/dashboard/alerts/rules/add/",
+    "/dashboard/fleets/",
+    "/dashboard/tasks/",
+    "/dashboard/tasks/runs/",
+    "/dashboard/sparklines/",
+    "/dashboard/history/",
+]
 VERBS = [
-    "/dashboard/alerts/{alert}/acknowledge/", "/dashboard/alerts/{alert}/resolve/", "/dashboard/alerts/rules/{rule}/delete/",
-    "/dashboard/units/{unit}/pause/", "/dashboard/units/{unit}/resume/", "/dashboard/units/{unit}/forget/",
-    "/dashboard/units/add/", "/dashboard/fleets/", "/dashboard/alerts/rules/add/", "/dashboard/tasks/health.assess_now/trigger/",
-]  # fmt: skip
+    "/dashboard/alerts/{alert}/acknowledge/",
+    "/dashboard/alerts/{alert}/resolve/",
+    "/dashboard/alerts/rules/{rule}/delete/",
+    "/dashboard/units/{unit}/pause/",
+    "/dashboard/units/{unit}/resume/",
+    "/dashboard/units/{unit}/forget/",
+    "/dashboard/units/add/",
+    "/dashboard/fleets/",
+    "/dashboard/alerts/rules/add/",
+    "/dashboard/tasks/health.assess_now/trigger/",
+]
 RULE = {
     "name": "Too many orders", "metric": "orders", "unit_kind": "", "unit": "", "comparison": "gt", "threshold": "10",
     "for_seconds": "0", "severity": "critical", "cooldown_seconds": "300", "enabled": "on",

@@ -17,7 +17,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a-password-for-the-browser"
-START_SECONDS = 40
+START_SECONDS = 90
 STOP_SECONDS = 20
 
 

@@ -120,6 +120,10 @@ class RuleForm(RefusableMixin, RuleModelForm):
 class AlertFilter(forms.Form):
     """Which alerts to list."""
 
-    q = forms.CharField(required=False, label="Search", widget=forms.TextInput(attrs={"type": "search"}))
+    q = forms.CharField(
+        required=False,
+        label="Search",
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Title or subject"}),
+    )
     severity = forms.ChoiceField(required=False, choices=[("", "Any severity"), *Severity.choices])
     state = forms.ChoiceField(required=False, choices=[("", "Any state"), *Alert.State.choices])

@@ -70,7 +70,7 @@ export function ago(seconds) {
 
 export function clock(value) {
   const at = epoch(value);
-  return at === null ? "–" : new Date(at * 1000).toLocaleTimeString();
+  return at === null ? "–" : new Date(at * 1000).toLocaleTimeString([], { hour12: false });
 }
 
 // Round *values* so that what is shown still adds up to *total* as it is shown: the largest remainders are rounded up.

@@ -2,7 +2,7 @@
 import { withSystem } from "./config.js";
 import { badge } from "./badge.js";
 import { el } from "./dom.js";
-import { epoch, metricValue } from "./format.js";
+import { clock, metricValue } from "./format.js";
 import { getJson } from "./post.js";
 
 const PAUSE_MS = 350;
@@ -42,7 +42,7 @@ function show(metric, rows, judged) {
   const sentence = judged ? `Would match: ${matching} of ${rows.length}` : `${rows.length} current ${rows.length === 1 ? "value" : "values"}; give a threshold to see which would match`;
   const shown = [...rows].sort((a, b) => Boolean(b.matches) - Boolean(a.matches)).slice(0, MOST_ROWS);
   const body = shown.map((row) => el("tr", {}, el("td", { class: "breakable" }, row.subject), el("td", { class: "number" }, metricValue(metric, row.value)),
-    el("td", { class: "nowrap" }, epoch(row.at) === null ? "" : new Date(epoch(row.at) * 1000).toLocaleTimeString()), el("td", {}, judged ? (row.stale ? "silent" : row.matches ? badge("matches", "severity-warning ") : "no") : "")));
+    el("td", { class: "nowrap" }, clock(row.at)), el("td", {}, judged ? (row.stale ? "silent" : row.matches ? badge("matches", "severity-warning ") : "no") : "")));
   box.replaceChildren(el("p", { id: "preview-sum" }, el("strong", {}, sentence)),
     el("div", { class: "table-wrap" }, el("table", {}, el("thead", {}, el("tr", {}, ...["Subject", "Value", "At", "Matches"].map((word, i) => el("th", { scope: "col", class: i === 1 ? "number" : "" }, word)))), el("tbody", {}, ...body))),
     rows.length > MOST_ROWS ? el("p", { class: "quiet" }, `and ${rows.length - MOST_ROWS} more`) : "");
