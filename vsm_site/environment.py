@@ -28,23 +28,23 @@ class Environment(BaseSettings):
     home: Path = ROOT / "var"
     broker_url: str = ""
     redis_url: str = ""
-    database_url: str = Field("", validation_alias="DATABASE_URL")
+    database_url: str = Field(default="", validation_alias="DATABASE_URL")
     secret_key: str = ""
-    port: int = Field(8000, ge=1, le=65535)
+    port: int = Field(default=8000, ge=1, le=65535)
     host: str = "127.0.0.1"
     allowed_hosts: str = "localhost,127.0.0.1,[::1]"
     trusted_origins: str = ""
     admin_user: str = "admin"
     admin_password: str = ""
-    statsd_port: int = Field(8125, ge=0, le=65535)
-    flower_port: int = Field(5555, ge=0, le=65535)
+    statsd_port: int = Field(default=8125, ge=0, le=65535)
+    flower_port: int = Field(default=5555, ge=0, le=65535)
     log_level: Level = "INFO"
     archive_url: str = ""
     debug: bool = False
     secure_cookies: bool = False
-    hot_max_samples: int = Field(1_000_000, ge=1_000)
+    hot_max_samples: int = Field(default=1_000_000, ge=1_000)
     http_allow: str = ""
-    ingest_max_bytes: int = Field(5_000_000, ge=1_000)
+    ingest_max_bytes: int = Field(default=5_000_000, ge=1_000)
 
     @field_validator("broker_url")
     @classmethod

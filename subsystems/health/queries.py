@@ -131,15 +131,19 @@ def _units(system: System, now: datetime) -> dict[str, Any]:
     """Aggregate the watched units. A silent one has no health now, whatever was last known of it."""
     known = Q(score__isnull=False) & ~Q(state=Unit.State.SILENT)
     http = Q(kind="http")
-    return Unit.objects.filter(system=system).exclude(state__in=NOT_WATCHED).aggregate(
-        count=Count("pk"),
-        known=Count("pk", filter=known),
-        silent=Count("pk", filter=Q(state=Unit.State.SILENT)),
-        average=Avg("score", filter=known),
-        below_half=Count("pk", filter=known & Q(score__lt=0.5)),
-        at_most_half=Count("pk", filter=known & Q(score__lte=0.5)),
-        http=Count("pk", filter=http),
-        http_heard=Count("pk", filter=http & Q(last_seen_at__gte=now - HEARD_WITHIN)),
+    return (
+        Unit.objects.filter(system=system)
+        .exclude(state__in=NOT_WATCHED)
+        .aggregate(
+            count=Count("pk"),
+            known=Count("pk", filter=known),
+            silent=Count("pk", filter=Q(state=Unit.State.SILENT)),
+            average=Avg("score", filter=known),
+            below_half=Count("pk", filter=known & Q(score__lt=0.5)),
+            at_most_half=Count("pk", filter=known & Q(score__lte=0.5)),
+            http=Count("pk", filter=http),
+            http_heard=Count("pk", filter=http & Q(last_seen_at__gte=now - HEARD_WITHIN)),
+        )
     )
 
 

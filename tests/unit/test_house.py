@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Every other module of a room is pure: no Django, no Celery, no clock.
 DOORS = {
     "tasks.py", "services.py", "queries.py", "models.py", "admin.py", "apps.py", "checks.py",
-    "__init__.py", "live.py", "redis_sequence.py", "slots.py", "collection.py", "store.py", "memory.py", "redis_tier.py",
-    "registry.py", "warm.py", "receiver.py", "evaluator.py", "lifecycle.py",
+    "__init__.py", "live.py", "redis_sequence.py", "slots.py", "collection.py", "store.py", "memory.py",
+    "redis_tier.py", "registry.py", "warm.py", "receiver.py", "evaluator.py", "lifecycle.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
