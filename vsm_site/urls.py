@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -11,11 +12,15 @@ from vsm_site.probes import health, ready
 
 admin.site.site_header = admin.site.site_title = "VSM"
 admin.site.index_title = "Administration"
+LOGIN_CONTEXT = {"site_header": "VSM", "site_title": "VSM", "title": "Log in"}
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/", query_string=True), name="home"),
     path("dashboard/", include("vsm_site.dashboard.urls")),
     path("api/", include("vsm_site.api.urls")),
+    # The admin's own login refuses members who are not staff; this one is for everybody.
+    path("login/", LoginView.as_view(template_name="admin/login.html", extra_context=LOGIN_CONTEXT), name="login"),
+    path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
     path("admin/", admin.site.urls),
     path("metrics", metrics_view, name="metrics"),
     path("health", health, name="health"),

@@ -83,7 +83,7 @@ def test_a_page_needs_a_login_and_then_opens(path: str, client: Client) -> None:
     answer = client.get(path)
 
     assert stranger.status_code == 302
-    assert stranger.headers["Location"].startswith("/admin/login/")
+    assert stranger.headers["Location"].startswith("/login/")
     assert answer.status_code == 200
 
 
@@ -308,6 +308,6 @@ def test_a_person_logs_in_at_the_admin_and_lands_on_the_dashboard(client: Client
     """One login for pages, admin and Flower."""
     user: User = make_user(superuser=True)
 
-    answer = client.post("/admin/login/?next=/dashboard/", {"username": user.username, "password": PASSWORD})
+    answer = client.post("/login/?next=/dashboard/", {"username": user.username, "password": PASSWORD})
 
     assert (answer.status_code, answer.headers["Location"]) == (302, "/dashboard/")
