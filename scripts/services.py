@@ -124,7 +124,7 @@ def run_compose(missing: list[Server]) -> None:
     say(f"Starting {', '.join(server.name for server in missing)} with docker compose")
     kept = {name: kept_secret(name) for name in ("VSM_RABBITMQ_PASSWORD", "VSM_POSTGRES_PASSWORD")}
     # The rest of the file is not started, but compose wants every variable of it.
-    unused = {"VSM_SECRET_KEY": "unused", "VSM_ADMIN_PASSWORD": "unused", "VSM_FLOWER_PASSWORD": "unused"}
+    unused = {"VSM_SECRET_KEY": "unused", "VSM_ADMIN_PASSWORD": "unused"}
     run(
         ["docker", "compose", "up", "-d", "--wait", *(server.compose for server in missing)],
         env={**unused, **os.environ, **kept},

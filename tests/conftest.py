@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from celery.contrib.testing.worker import start_worker
 from django.conf import settings
 from django.core.cache import cache
@@ -29,8 +31,8 @@ HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and skip those whose server or browser is not here."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, skip those whose server or browser is not here, leave out the other profile's own."""
     for item in items:
         folder = item.path.relative_to(HERE).parts[0]
         if folder in {"services", "browser"}:
@@ -39,6 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs VSM_PROFILE=services with RabbitMQ, Redis and PostgreSQL"))
         if item.get_closest_marker("browser") and CHROMIUM is None:
             item.add_marker(pytest.mark.skip(reason="needs Chromium"))
+    if not settings.EMBEDDED:
+        elsewhere = [item for item in items if item.get_closest_marker("embedded")]
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -78,17 +84,31 @@ def _nothing_left_over() -> Iterator[None]:
     hot_tier().clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _empty_servers() -> None:
+    """What an earlier run left in the servers must not reach this one."""
+    if not settings.EMBEDDED:
+        redis.Redis.from_url(settings.REDIS_URL).flushdb()
+        app.control.purge()
+
+
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[object]:
     """A real worker on every queue of the platform, in threads of this process."""
-    with start_worker(
-        app,
-        pool="threads",
-        concurrency=4,
-        queues=[queue.name for queue in CONSUMED],
-        perform_ping_check=False,
-        loglevel="WARNING",
-        without_heartbeat=True,
-        shutdown_timeout=20,
-    ) as running:
-        yield running
+    stopped = threading.Event()
+    waker = threading.Thread(target=_keep_waking, args=(stopped,))
+    options = {"pool": "threads", "concurrency": 4, "queues": [queue.name for queue in CONSUMED], "loglevel": "WARNING"}
+    try:
+        with start_worker(app, perform_ping_check=False, shutdown_timeout=20, **options) as running:
+            yield running
+            waker.start()
+    finally:
+        stopped.set()
+        if not settings.EMBEDDED:
+            app.control.purge()
+
+
+def _keep_waking(stopped: threading.Event) -> None:
+    """A worker looks whether it should stop only between two waits of two seconds each."""
+    while not stopped.wait(0.02):
+        transport.interrupt()

@@ -18,6 +18,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import IO, Protocol
 
 import uvicorn
@@ -71,8 +72,10 @@ class Worker:
     def stop(self) -> None:
         """Let running tasks end, for a while; a thread that hangs must not keep the process."""
         worker_state.should_stop = os.EX_OK
-        transport.interrupt()
-        self._thread.join(STOP_SECONDS)
+        deadline = monotonic() + STOP_SECONDS
+        while self._thread.is_alive() and monotonic() < deadline:
+            transport.interrupt()  # it looks whether it should stop only between two waits of two seconds each
+            self._thread.join(0.05)
         worker_state.should_stop = None
         if self._thread.is_alive():
             logger.warning("A task did not end within %.0f seconds and is left behind", STOP_SECONDS)

@@ -1,0 +1,138 @@
+"""`manage.py vsm` as people run it: a process of its own, asked over HTTP, stopped by a signal."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+pytestmark = pytest.mark.embedded
+
+
+class Running(NamedTuple):
+    process: subprocess.Popen[str]
+    home: Path
+    port: int
+    flower_port: int
+
+    def get(self, path: str, *, port: int = 0, login: str = "") -> int:
+        request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}")
+        if login:
+            request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def stop(self, number: signal.Signals) -> tuple[int, float, str]:
+        """Send a signal; return the exit code, the seconds it took, and what was printed."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=20)
+        return self.process.returncode, time.monotonic() - started, output
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(home: Path, port: int, flower_port: int) -> subprocess.Popen[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VSM_", "DJANGO_"))}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "vsm", "--port", str(port), "--flower-port", str(flower_port)],
+        cwd=ROOT,
+        env={**inherited, "VSM_HOME": str(home), "VSM_PROFILE": "embedded"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Running]:
+    running = Running(start(tmp_path, free := free_port(), flower := free_port()), tmp_path, free, flower)
+    deadline = time.monotonic() + START_SECONDS
+    while not listens(running.port):
+        assert running.process.poll() is None, running.process.communicate()[0]
+        assert time.monotonic() < deadline, "it did not start in time"
+        time.sleep(0.1)
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.communicate()
+
+
+def listens(port: int) -> bool:
+    """Ask for `/health`: the socket is bound long before anybody answers on it."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_it_serves_refuses_a_second_start_and_stops_cleanly(platform: Running) -> None:
+    """One start, because starting is slow: what a newcomer sees in the first minute, up to Ctrl-C."""
+    password = (platform.home / "flower_password").read_text()
+    pages = [platform.get(path) for path in ("/health", "/admin/login/", "/static/admin/css/base.css")]
+    flower = [platform.get("/workers", port=platform.flower_port, login=login) for login in ("", f"admin:{password}")]
+    second = start(platform.home, free_port(), 0)
+    refusal, _ = second.communicate(timeout=START_SECONDS)
+    children = psutil.Process(platform.process.pid).children(recursive=True)
+
+    code, seconds, output = platform.stop(signal.SIGINT)
+
+    assert pages == [200, 200, 200]
+    assert flower == [401, 200]
+    assert (second.returncode, "is in use by another running platform" in refusal) == (2, True)
+    assert (code, seconds < 5) == (0, True)
+    assert not [child for child in children if child.is_running()]
+    assert re.search(r"Admin password +\S+", output)
+    assert password in output
+
+
+def test_the_second_start_prints_no_password_and_ends_at_a_termination_signal(platform: Running) -> None:
+    """A password on every start ends up in every log."""
+    platform.stop(signal.SIGTERM)
+    again = start(platform.home, platform.port, 0)
+    deadline = time.monotonic() + START_SECONDS
+    while not listens(platform.port):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    code, _, output = Running(again, platform.home, platform.port, 0).stop(signal.SIGTERM)
+
+    assert code == 0
+    assert "Admin user" in output
+    assert "password" not in output
+
+
+def test_a_taken_port_is_named_with_the_variable_that_changes_it(tmp_path: Path) -> None:
+    """The commonest way a first start fails."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start(tmp_path, taken.getsockname()[1], 0)
+        output, _ = process.communicate(timeout=START_SECONDS)
+
+    assert process.returncode == 2
+    assert "VSM_PORT" in output
+    assert "Traceback" not in output
