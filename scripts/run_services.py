@@ -42,7 +42,8 @@ def commands(environment: dict[str, str]) -> dict[str, list[str]]:
     """Return the command line of each process."""
     host, port = environment.get("VSM_HOST", "127.0.0.1"), environment.get("VSM_PORT", "8000")
     flower_port = environment.get("VSM_FLOWER_PORT", "5555")
-    celery = [PYTHON, "-m", "celery", "-A", "vsm_site"]
+    quiet = ["-W", "ignore::RuntimeWarning:celery.platforms"]  # it warns of root at length, once for each process
+    celery = [PYTHON, *quiet, "-m", "celery", "-q", "-A", "vsm_site"]
     serve = [PYTHON, "-m", "uvicorn", "vsm_site.asgi:application", "--host", host, "--port", port, "--lifespan", "off"]
     work = [*celery, "worker", "-l", "WARNING", "--prefetch-multiplier", "1"]
     found = {
@@ -54,7 +55,7 @@ def commands(environment: dict[str, str]) -> dict[str, list[str]]:
         "receiver": [PYTHON, "manage.py", "receive_events"],
     }
     if flower_port != "0":
-        found["flower"] = [*celery, "flower", f"--address={host}", f"--port={flower_port}"]
+        found["flower"] = [*celery, "flower", f"--address={host}", f"--port={flower_port}", "--logging=warning"]
     return found
 
 

@@ -167,8 +167,12 @@ def redis_url(in_container: bool, for_tests: bool) -> str:
 def postgresql_url(in_container: bool, for_tests: bool) -> str:
     """Return the URL of the database `vsm`, made with its role where they are missing."""
     password = kept_secret("VSM_POSTGRES_PASSWORD")
-    url = f"postgresql://vsm:{quote(password, safe='')}@{HOST}:{POSTGRESQL.port}/vsm"
-    if not opens(url):
+    server = f"postgresql://vsm:{quote(password, safe='')}@{HOST}:{POSTGRESQL.port}"
+    url = f"{server}/vsm"
+    if not opens(url) and opens(f"{server}/postgres"):
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE vsm")
+    elif not opens(url):
         make_database(password)
         if not opens(url):
             raise Unavailable("The PostgreSQL database `vsm` cannot be opened; set DATABASE_URL.")

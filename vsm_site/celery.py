@@ -95,3 +95,10 @@ app.autodiscover_tasks()
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _keep_django_logging(**_: object) -> None:
     """Celery must not replace the logging that Django set up."""
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _declare_dead_letters(**_: object) -> None:
+    """Nobody consumes the dead letters, so nobody else would make their queue, and they would be dropped."""
+    with app.connection_for_write() as connection:
+        QUEUES[-1](connection.default_channel).declare()
