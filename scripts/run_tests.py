@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 import services
@@ -17,6 +19,15 @@ EMBEDDED = ["tests/unit", "tests/integration", "tests/browser"]
 SERVICES = ["tests/integration", "tests/services"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OURS = ("VSM_", "DATABASE_URL")  # what the caller's shell says of a platform must not reach a test
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one profile's tests went."""
+
+    failed: bool
+    not_run: set[str]
+    output: str
 
 
 def main() -> int:
@@ -30,9 +41,17 @@ def main() -> int:
         urls = {}
         not_run.add("the services profile (RabbitMQ, Redis and PostgreSQL are needed)")
 
-    failed = run_pytest("embedded", EMBEDDED, {}, not_run)
+    runs = [("embedded", EMBEDDED, {})]
     if urls:
-        failed |= run_pytest("services", SERVICES, {"VSM_PROFILE": "services", **urls}, not_run)
+        runs.append(("services", SERVICES, {"VSM_PROFILE": "services", **urls}))
+    # Side by side, because both spend most of their time waiting for something that is told to be slow.
+    with ThreadPoolExecutor() as pool:
+        outcomes = [pool.submit(run_pytest, *run) for run in runs]
+        for outcome in as_completed(outcomes):
+            print(outcome.result().output, flush=True)
+    failed = any(outcome.result().failed for outcome in outcomes)
+    for outcome in outcomes:
+        not_run |= outcome.result().not_run
     return verdict(failed, not_run, strict=os.environ.get("STRICT") == "1")
 
 
@@ -58,17 +77,22 @@ def browser_found() -> bool:
     return any(shutil.which(name) for name in BROWSERS)
 
 
-def run_pytest(profile: str, folders: list[str], variables: dict[str, str], not_run: set[str]) -> bool:
-    """Run the tests of one profile in a home of their own; return whether any failed."""
-    print(f"\n== {profile} profile: {' '.join(folders)}", flush=True)
+def run_pytest(profile: str, folders: list[str], variables: dict[str, str]) -> Outcome:
+    """Run the tests of one profile in a home of their own."""
     with tempfile.TemporaryDirectory(prefix="vsm-tests-") as home:
         report = Path(home) / "skipped.json"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         environment = {**inherited, **variables, "VSM_HOME": home, "VSM_TEST_REPORT": str(report)}
-        done = subprocess.run([sys.executable, "-m", "pytest", *folders], cwd=ROOT, env=environment, check=False)
-        if report.exists():
-            not_run |= {f"{count} x {reason}" for reason, count in json.loads(report.read_text()).items()}
-    return done.returncode != 0
+        services.say(f"Running the {profile} profile: {' '.join(folders)}")
+        command = [sys.executable, "-m", "pytest", *folders]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        skipped = json.loads(report.read_text()) if report.exists() else {}
+    title = f"\n== {profile} profile\n"
+    return Outcome(
+        done.returncode != 0, {f"{count} x {reason}" for reason, count in skipped.items()}, title + done.stdout
+    )
 
 
 if __name__ == "__main__":

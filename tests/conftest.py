@@ -6,9 +6,11 @@ run is skipped with a reason that `make test` repeats in its last line.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -85,11 +87,16 @@ def _nothing_left_over() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _empty_servers() -> None:
-    """What an earlier run left in the servers must not reach this one."""
-    if not settings.EMBEDDED:
+def _servers_to_ourselves() -> Iterator[None]:
+    """One run at a time on the servers of a machine, and nothing in them from an earlier one."""
+    if settings.EMBEDDED:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"vsm-services-tests-{os.geteuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         redis.Redis.from_url(settings.REDIS_URL).flushdb()
         app.control.purge()
+        yield
 
 
 @pytest.fixture
