@@ -24,3 +24,6 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "vsm_site.settings"
 from vsm_site.settings import *  # noqa: E402, F403  (reads VSM_HOME)
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # tests log in often; strength is Django's to test
+if DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":  # noqa: F405
+    # A name of this run: whoever else tests on the same server must not drop the database under it.
+    DATABASES["default"]["TEST"] = {"NAME": f"test_vsm_{os.getpid()}"}  # noqa: F405
