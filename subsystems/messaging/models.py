@@ -1,44 +1,122 @@
-"""Facts on their way (the outbox), what receivers have already heard (the inbox), and which slots were claimed."""
+"""Messages on their way and what became of them, what could not be read, and which slots were claimed."""
 
 from __future__ import annotations
-
-import uuid
 
 from django.db import models
 from django.utils import timezone
 
+from subsystems.recursion.models import System
 
-class OutboxMessage(models.Model):
-    """One fact for its subscribers, written in the transaction that made it true."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+class Message(models.Model):
+    """One message: outbox row until it is sent, and its story afterwards.
+
+    *due_at* is when a relay may send it: at once, after a lease, when a retry is due, or when nobody said for too
+    long that it was handled. A batch is one row whose *count* logical messages stand packed in *batch*.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        SENT = "sent"
+        HANDLED = "handled"
+        DEAD = "dead"
+        EXPIRED = "expired"
+
+    class ReplyState(models.TextChoices):
+        NONE = ""
+        OPEN = "open"
+        ANSWERED = "answered"
+        EXPIRED = "expired"
+
+    number = models.BigAutoField(primary_key=True)
+    id = models.CharField(max_length=64, unique=True, editable=False)
+    system = models.ForeignKey(System, null=True, on_delete=models.CASCADE, related_name="+")
+    channel = models.CharField(max_length=20)
+    sender = models.CharField(max_length=20)
+    recipient = models.CharField(max_length=20)
     type = models.CharField(max_length=80)
     payload = models.JSONField(default=dict)
+    batch = models.BinaryField(null=True)
+    count = models.PositiveIntegerField(default=1)
+    metadata = models.JSONField(default=dict)
+    extra = models.JSONField(default=dict)
+    correlation_id = models.CharField(max_length=64, blank=True)
+    reply_to = models.CharField(max_length=64, blank=True)
+    reply_by = models.DateTimeField(null=True, blank=True)
+    reply_state = models.CharField(max_length=10, choices=ReplyState.choices, blank=True, default="")
+    hop_count = models.PositiveSmallIntegerField(default=0)
+    priority = models.PositiveSmallIntegerField(default=5)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
-    attempts = models.PositiveIntegerField(default=0, editable=False)
-    last_error = models.TextField(blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    due_at = models.DateTimeField(default=timezone.now)
+    claimed_by = models.UUIDField(null=True, editable=False)
+    sends = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True)
 
     class Meta:
-        ordering = ["created_at"]
-        indexes = [models.Index(fields=["created_at"], name="outbox_unsent", condition=models.Q(sent_at=None))]
+        ordering = ["-number"]
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="message_due", condition=models.Q(state__in=["waiting", "sent"])
+            ),
+            models.Index(
+                fields=["channel", "created_at"], name="message_open", condition=models.Q(state__in=["waiting", "sent"])
+            ),
+            models.Index(fields=["correlation_id"], name="message_correlation", condition=~models.Q(correlation_id="")),
+            models.Index(fields=["reply_by"], name="message_reply", condition=models.Q(reply_state="open")),
+            models.Index(fields=["created_at"], name="message_created"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"
 
 
-class InboxMessage(models.Model):
-    """A message id that a receiver has dealt with: the second arrival does nothing."""
+class Delivery(models.Model):
+    """What one handler made of one message; the unique row is what makes a second arrival do nothing."""
 
-    message_id = models.UUIDField()
-    receiver = models.CharField(max_length=80)
-    received_at = models.DateTimeField(default=timezone.now)
+    class State(models.TextChoices):
+        HANDLED = "handled"
+        FAILED = "failed"
+        DEAD = "dead"
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
+    handler = models.CharField(max_length=80)
+    state = models.CharField(max_length=10, choices=State.choices)
+    attempts = models.PositiveIntegerField(default=1)
+    history = models.JSONField(default=list, help_text="One entry per failed attempt: at, error, worker")
+    at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["message_id", "receiver"], name="heard_once")]
+        verbose_name_plural = "deliveries"
+        constraints = [models.UniqueConstraint(fields=["message", "handler"], name="handled_once")]
 
     def __str__(self) -> str:
-        return f"{self.receiver} heard {self.message_id}"
+        return f"{self.handler}: {self.state}"
+
+
+class DeadLetter(models.Model):
+    """What could not be delivered or read: with its reason, and replayable."""
+
+    message = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="dead_letters")
+    queue = models.CharField(max_length=80, blank=True)
+    reason = models.CharField(max_length=40)  # failed, worker_lost, unreadable, rejected, expired, unknown_task
+    detail = models.TextField(blank=True)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(null=True, help_text="As it came, when it was not one of ours")
+    created_at = models.DateTimeField(default=timezone.now)
+    replayed_at = models.DateTimeField(null=True, blank=True)
+    replayed_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.created_at:%Y-%m-%d %H:%M:%S}"
 
 
 class SlotRun(models.Model):
