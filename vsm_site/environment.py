@@ -45,6 +45,9 @@ class Environment(BaseSettings):
     hot_max_samples: int = Field(default=1_000_000, ge=1_000)
     http_allow: str = ""
     ingest_max_bytes: int = Field(default=5_000_000, ge=1_000)
+    ingest_rate: int = Field(default=100, ge=1, le=1_000_000)
+    ingest_burst: int = Field(default=500, ge=1, le=1_000_000)
+    rate_limiting: bool = True
 
     @field_validator("broker_url")
     @classmethod
