@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from subsystems.messaging.limit_policy import KEYS as LIMIT_KEYS
 from subsystems.recursion.models import System
+
+_MILLION = [MinValueValidator(1), MaxValueValidator(1_000_000)]
+_DAY = [MinValueValidator(1), MaxValueValidator(86_400)]
 
 
 class Message(models.Model):
@@ -134,3 +140,46 @@ class SlotRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job} {self.slot}"
+
+
+class RateLimit(models.Model):
+    """A limit that differs from the documented one: for one system, or where *system* is empty for all."""
+
+    system = models.ForeignKey(
+        System, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="Empty: every system"
+    )
+    layer = models.CharField(max_length=20, choices=[(str(layer), str(layer)) for layer in LIMIT_KEYS])
+    key = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="Which severity (high, medium, low), priority (high, normal, low) or subsystem (s1; empty: each)",
+    )
+    limit = models.PositiveIntegerField(validators=_MILLION, help_text="So many in each period")
+    period_seconds = models.PositiveIntegerField(default=60, validators=_DAY)
+    burst = models.PositiveIntegerField(validators=_MILLION, help_text="So many at once after a pause")
+    enabled = models.BooleanField(default=True, help_text="Off: nothing is refused here; without a row, the default")
+
+    class Meta:
+        ordering = ["layer", "key"]
+        constraints = [
+            models.UniqueConstraint(fields=["system", "layer", "key"], name="one_limit_per_place"),
+            models.UniqueConstraint(
+                fields=["layer", "key"], condition=models.Q(system=None), name="one_limit_for_all_per_place"
+            ),
+            models.CheckConstraint(
+                name="rate_limit_sane",
+                condition=models.Q(
+                    limit__range=(1, 1_000_000), period_seconds__range=(1, 86_400), burst__range=(1, 1_000_000)
+                ),
+            ),
+        ]
+
+    def clean(self) -> None:
+        """Refuse a key that its layer does not have; critical pain, which is never limited, is one."""
+        known = LIMIT_KEYS.get(self.layer)
+        if known is not None and self.key not in known:
+            offered = ", ".join(sorted(key or "(empty)" for key in known))
+            raise ValidationError({"key": f"The {self.layer} layer has {offered}; critical pain is never limited."})
+
+    def __str__(self) -> str:
+        return f"{self.layer} {self.key or 'each'}: {self.limit} in {self.period_seconds} s"

@@ -14,6 +14,7 @@ DOORS = {
     "tasks.py", "services.py", "queries.py", "models.py", "admin.py", "apps.py", "checks.py",
     "__init__.py", "live.py", "redis_sequence.py", "slots.py", "collection.py", "store.py", "memory.py",
     "redis_tier.py", "registry.py", "warm.py", "receiver.py", "evaluator.py", "lifecycle.py",
+    "limits.py", "redis_limiter.py", "rejections.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from subsystems.kernel.errors import Invalid, NotListed, Refused, TransientError
+from subsystems.messaging.limits import RateLimited
+from subsystems.messaging.rejections import record_rejection
 from vsm_site.api.renderers import PROBLEM_TYPE
 
 logger = logging.getLogger(__name__)
@@ -65,6 +68,8 @@ def answer(error: Exception) -> HttpResponse:
 def describe(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
     """Return the problem and the headers for *error*, or None when it is not a foreseen one."""
     match error:
+        case RateLimited():
+            return _rate_limited(error)
         case Refused():
             return _refused(error), {}
         case exceptions.APIException():
@@ -92,6 +97,14 @@ def _refused(error: Refused) -> dict[str, Any]:
     status = 404 if isinstance(error, NotListed) else 400 if isinstance(error, Invalid) else 409
     errors = [{"field": error.field, "code": error.code, "detail": error.detail}] if error.field else None
     return document(status, error.code, error.detail, errors)
+
+
+def _rate_limited(error: RateLimited) -> tuple[dict[str, Any], dict[str, str]]:
+    """Tell which layer refused and when to come back, and leave the trace that the caller's transaction could not."""
+    record_rejection(error)
+    body = document(429, error.code, error.detail)
+    body |= {"layer": str(error.layer), "retry_after": error.retry_after_seconds}
+    return body, {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
 
 
 def _of_framework(error: exceptions.APIException) -> dict[str, Any]:
