@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,18 +17,14 @@ from subsystems.health.queries import rules
 from subsystems.health.viability import Level
 from subsystems.health.viability_watch import Notice, step
 from subsystems.kernel.words import TITLES, Subsystem
-from subsystems.messaging.services import first_time
 from subsystems.s5_policy.queries import alert_policy, answer_time
 
-RECEIVER = "alerts.receive_viability"
 COOLDOWN = timedelta(minutes=5)  # 002-39
 
 
 @transaction.atomic
-def receive_viability(payload: dict[str, Any], message_id: str, *, now: datetime) -> bool:
-    """Let an assessment raise, change or end alerts; return False when its message was heard before or is old news."""
-    if not first_time(message_id, RECEIVER):
-        return False
+def receive_viability(payload: Mapping[str, Any], *, now: datetime) -> bool:
+    """Let an assessment raise, change or end alerts; return False when it is old news."""
     assessment = Assessment.objects.select_related("system").filter(pk=payload["assessment_id"]).first()
     if assessment is None or _newer(assessment).exists():
         return False

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import receiver, services
+from alerts import services
 from subsystems.kernel.triggerable import Arguments, triggerable
 
 
@@ -15,12 +15,6 @@ from subsystems.kernel.triggerable import Arguments, triggerable
 def evaluate(payload: dict[str, Any]) -> None:
     """Evaluate every rule after a collection. Running twice is safe: each change is claimed by one UPDATE."""
     services.evaluate(now=timezone.now())
-
-
-@shared_task(name="alerts.receive_viability", soft_time_limit=20, time_limit=30)
-def receive_viability(payload: dict[str, Any], message_id: str) -> None:
-    """Watch an assessment. Running twice is safe: a message is heard once by its id."""
-    receiver.receive_viability(payload, message_id, now=timezone.now())
 
 
 @shared_task(name="alerts.forget_alerts", soft_time_limit=60, time_limit=90)

@@ -17,7 +17,7 @@ import services
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-QUEUES = "default,collect,command,coordination,audit,resource_bargain"
+QUEUES = "default,collect,command,coordination,audit,resource_bargain,homeostat"
 
 
 def main() -> int:
@@ -52,6 +52,7 @@ def commands(environment: dict[str, str]) -> dict[str, list[str]]:
         "worker": [*work, "-n", f"worker-{port}@%h", "-Q", _queues(QUEUES), "-c", "4"],
         "algedonic": [*work, "-n", f"algedonic-{port}@%h", "-Q", _queues("algedonic"), "-c", "1"],
         "beat": [*celery, "beat", "-l", "WARNING", "--pidfile="],
+        "relay": [PYTHON, "manage.py", "relay"],
         "receiver": [PYTHON, "manage.py", "receive_events"],
     }
     if flower_port != "0":

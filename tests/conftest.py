@@ -24,10 +24,12 @@ from django.core.cache import cache
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from subsystems.messaging import fast_lane, limits, queries, rejections
+from subsystems.messaging.topology import CONSUMED
 from subsystems.telemetry import registry
 from subsystems.telemetry.store import hot_tier
 from vsm_site import transport
-from vsm_site.celery import CONSUMED, app
+from vsm_site.celery import app
 
 HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -80,10 +82,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def _nothing_left_over() -> Iterator[None]:
     """Caches and the in-process broker outlive a test; the next one must not meet what this one left."""
     yield
+    fast_lane.settle()
+    queries.forget_picture()
     cache.clear()
     transport.reset()
     registry.forget_ids()
     hot_tier().clear()
+    limits.limiter().clear()
+    limits.policy.forget()
+    rejections.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

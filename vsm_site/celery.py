@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
 
 from celery import Celery, signals
-from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vsm_site.settings")
 
 from django.conf import settings
 
+from subsystems.messaging.topology import CONSUMED, declare
 from vsm_site import transport
 from vsm_site.schedules import every
 
+logger = logging.getLogger(__name__)
 transport.register()
 app = Celery("vsm")
 app.set_default()  # each thread has a current app of its own: without this, threads of the web server get a stranger
-
-EXCHANGE = Exchange("vsm", type="topic")
-DEAD = {"x-dead-letter-exchange": "vsm", "x-dead-letter-routing-key": "dead"}
-
-
-def _queue(name: str, arguments: Mapping[str, object] | None = None) -> Queue:
-    return Queue(f"vsm.{name}.v1", EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
-
-
-QUEUES = [
-    _queue("default", DEAD),
-    _queue("collect", DEAD),
-    _queue("algedonic", {"x-max-priority": 10, **DEAD}),
-    _queue("command", DEAD),
-    _queue("coordination", DEAD),
-    _queue("audit", DEAD),
-    _queue("resource_bargain", DEAD),
-    _queue("dead"),
-]
-CONSUMED = [queue for queue in QUEUES if queue.routing_key != "dead"]
 
 app.conf.update(
     broker_url=settings.BROKER_URL,
@@ -45,7 +26,7 @@ app.conf.update(
     broker_connection_max_retries=None,
     broker_heartbeat=10,
     broker_transport_options=transport.options(settings.BROKER_URL),
-    task_queues=QUEUES,
+    task_queues=CONSUMED,
     task_default_queue="vsm.default.v1",
     task_default_exchange="vsm",
     task_default_exchange_type="topic",
@@ -53,9 +34,6 @@ app.conf.update(
     task_create_missing_queues=False,
     task_routes={
         "s1_operations.*": {"queue": "vsm.collect.v1", "routing_key": "collect"},
-        "alerts.receive_viability": {"queue": "vsm.algedonic.v1", "routing_key": "algedonic", "priority": 8},
-        "s3_control.*": {"queue": "vsm.command.v1", "routing_key": "command"},
-        "s2_coordination.*": {"queue": "vsm.coordination.v1", "routing_key": "coordination"},
     },
     task_ignore_result=True,
     task_acks_late=True,
@@ -75,10 +53,10 @@ app.conf.update(
     beat_schedule={
         "collect": {"task": "s1_operations.collect", "schedule": every(5), "options": {"expires": 5}},
         "assess": {"task": "health.assess", "schedule": every(30), "options": {"expires": 30}},
-        "sweep-outbox": {"task": "messaging.sweep", "schedule": every(5), "options": {"expires": 5}},
+        "expire-requests": {"task": "messaging.expire_requests", "schedule": every(5), "options": {"expires": 5}},
         "roll-up": {"task": "telemetry.roll_up", "schedule": every(60), "options": {"expires": 60}},
         "evict": {"task": "telemetry.evict", "schedule": every(300), "options": {"expires": 300}},
-        "forget-slots": {"task": "messaging.forget_old_slots", "schedule": every(600), "options": {"expires": 600}},
+        "forget-messages": {"task": "messaging.forget_old", "schedule": every(600), "options": {"expires": 600}},
         "forget-history": {"task": "health.forget_history", "schedule": every(3600), "options": {"expires": 3600}},
         "tidy-runs": {"task": "s3_control.tidy", "schedule": every(60), "options": {"expires": 60}},
         "forget-failures": {
@@ -98,7 +76,8 @@ def _keep_django_logging(**_: object) -> None:
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
-def _declare_dead_letters(**_: object) -> None:
-    """Nobody consumes the dead letters, so nobody else would make their queue, and they would be dropped."""
+def _declare_topology(**_: object) -> None:
+    """A worker declares only what it consumes; dead letters need their queue all the same."""
     with app.connection_for_write() as connection:
-        QUEUES[-1](connection.default_channel).declare()
+        for misfit in declare(connection):
+            logger.error("%s", misfit)

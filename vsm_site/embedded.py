@@ -27,8 +27,8 @@ from celery.beat import EmbeddedService
 from celery.worker import WorkController
 from celery.worker import state as worker_state
 
+from subsystems.messaging.topology import CONSUMED
 from vsm_site import transport
-from vsm_site.celery import CONSUMED
 
 logger = logging.getLogger(__name__)
 POOL_THREADS = 6  # enough that a collection, an assessment and a slow triggered task leave room for pain

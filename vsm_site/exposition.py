@@ -22,7 +22,10 @@ from prometheus_client.registry import Collector
 from alerts.models import Alert
 from subsystems.health.models import Assessment
 from subsystems.kernel.errors import TransientError
-from subsystems.messaging.models import OutboxMessage
+from subsystems.messaging import limits
+from subsystems.messaging.limit_policy import parse_counter
+from subsystems.messaging.models import Message
+from subsystems.messaging.queries import channel_states
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import ROOT_SLUG, systems_for
 from subsystems.s1_operations.models import CollectionCycle, Unit
@@ -60,6 +63,8 @@ class PlatformCollector(Collector):
         if ROOT_SLUG in self._systems.values():
             yield from self._cycle()
             yield from self._outbox()
+            yield from self._channels()
+            yield from self._limits()
             hot.append(self._hot_tier)
         yield from self._of_hot_tier(hot)
 
@@ -132,10 +137,35 @@ class PlatformCollector(Collector):
         yield _gauge("vsm_self_cycle_units_answered", "Units that answered it.", last.answered_count)
 
     def _outbox(self) -> Iterator[Metric]:
-        waiting = OutboxMessage.objects.filter(sent_at=None).aggregate(n=Count("pk"), oldest=Min("created_at"))
+        waiting = (
+            Message.objects.filter(state=Message.State.WAITING)
+            .order_by()
+            .aggregate(n=Count("pk"), oldest=Min("created_at"))
+        )
         age = 0.0 if waiting["oldest"] is None else self._now - waiting["oldest"].timestamp()
-        yield _gauge("vsm_self_outbox_unsent", "Facts that have not left yet.", waiting["n"])
+        yield _gauge("vsm_self_outbox_unsent", "Messages that have not left yet.", waiting["n"])
         yield _gauge("vsm_self_outbox_oldest_age_seconds", "Age of the oldest of them; 0 when there is none.", age)
+
+    def _channels(self) -> Iterator[Metric]:
+        """Channels hold open messages, accepted and not yet handled (the second principle: utilisation below 1)."""
+        families = [
+            GaugeMetricFamily("vsm_channel_backlog", "Messages accepted and not yet handled.", labels=["channel"]),
+            GaugeMetricFamily("vsm_channel_oldest_age_seconds", "Age of the oldest of them.", labels=["channel"]),
+            GaugeMetricFamily("vsm_channel_utilisation", "Share of the channel's room in use.", labels=["channel"]),
+        ]
+        for channel, state in channel_states().items():
+            for family, value in zip(
+                families, (state.backlog, state.oldest_age_seconds, state.utilisation), strict=True
+            ):
+                family.add_metric([str(channel)], value)
+        yield from families
+
+    def _limits(self) -> Iterator[Metric]:
+        try:
+            counters = limits.limiter().counters()
+        except TransientError:
+            return  # absent, never zero
+        yield from _rate_limited(counters)
 
     def _hot_tier(self) -> Iterator[Metric]:
         tier = hot_tier()
@@ -193,3 +223,14 @@ def _dropped(counters: Mapping[str, int]) -> Metric:
         if name.startswith("dropped_"):
             family.add_metric([name.removeprefix("dropped_")], n)
     return family
+
+
+def _rate_limited(counters: Mapping[str, int]) -> Iterator[Metric]:
+    refused = CounterMetricFamily("vsm_rate_limited", "Refused by the rate limiter.", labels=["layer", "severity"])
+    for name, n in sorted(counters.items()):
+        place = parse_counter(name)
+        if place is not None:
+            refused.add_metric(list(place), n)
+    fallbacks = CounterMetricFamily("vsm_self_rate_limiter_fallbacks", "Checks made without the shared limiter.")
+    fallbacks.add_metric([], counters.get(limits.FALLBACKS, 0))
+    yield from (refused, fallbacks)

@@ -125,17 +125,18 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 # Redis is named, not imported: its client takes 30 MB that the embedded profile can do without.
 HOT_TIER = f"subsystems.telemetry.{'memory.MemoryHotTier' if EMBEDDED else 'redis_tier.RedisHotTier'}"
 LIVE_SEQUENCE = f"subsystems.messaging.{'live.MemorySequence' if EMBEDDED else 'redis_sequence.RedisSequence'}"
+RATE_LIMITER = f"subsystems.messaging.{'memory_limiter.MemoryLimiter' if EMBEDDED else 'redis_limiter.RedisLimiter'}"
 CHANNEL_LAYER_ERRORS = [] if EMBEDDED else ["redis.exceptions.RedisError"]
 HOT_MAX_SAMPLES = ENV.hot_max_samples
 HTTP_ALLOW = [entry.strip() for entry in ENV.http_allow.split(",") if entry.strip()]
 INGEST_MAX_BYTES = ENV.ingest_max_bytes
+INGEST_RATE, INGEST_BURST = ENV.ingest_rate, ENV.ingest_burst
+RATE_LIMITING = ENV.rate_limiting
+# What raises the pain that a rejection is: a room above messaging, so it is named here.
+RATE_LIMIT_ESCALATION = "subsystems.algedonic.services.raise_signal"
 FLOWER_PORT = ENV.flower_port
-# Facts and the Celery tasks that hear them: the only place where a lower package reaches a higher one.
-MESSAGE_ROUTES: dict[str, list[str]] = {
-    "collection.completed": ["alerts.evaluate", "health.assess_early"],
-    "task.triggered": ["s3_control.run"],
-    "viability.assessed": ["alerts.receive_viability"],
-}
+# Hints and the Celery tasks that hear them: what may be missed without harm. What must arrive is a message.
+HINTS: dict[str, list[str]] = {"collection.completed": ["alerts.evaluate", "health.assess_early"]}
 ADAPTER_ENTRY_POINTS = "vsm.adapters"
 
 # --- People ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from subsystems.health.models import Assessment
 from subsystems.kernel.slots import slot_of
 from subsystems.kernel.words import Subsystem
 from subsystems.messaging import live
-from subsystems.messaging.services import publish
+from subsystems.messaging.services import fact, publish
 from subsystems.messaging.slots import slot_once
 from subsystems.recursion.models import System
 
@@ -34,7 +34,7 @@ def assess(system: System, slot: int, *, now: datetime) -> Assessment | None:
         with transaction.atomic():
             previous = before.first() or str(viability.Level.UNKNOWN)
             assessment.save(force_insert=True)
-            publish("viability.assessed", _fact(assessment, previous))
+            publish(fact("viability.assessed", _fact(assessment, previous), priority=8), system_id=system.pk)
             transaction.on_commit(lambda: _show(assessment))
     except IntegrityError:  # another worker was quicker in the same slot
         return None

@@ -7,9 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from subsystems.messaging import services
-from subsystems.messaging.models import InboxMessage, OutboxMessage, SlotRun
+from subsystems.messaging.models import DeadLetter, Delivery, Message, RateLimit, SlotRun
 
 
 class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -25,28 +26,44 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-@admin.register(OutboxMessage)
-class OutboxMessageAdmin(HistoryAdmin):
-    list_display = ["type", "id", "created_at", "sent_at", "attempts", "last_error"]
-    list_filter = ["type", ("sent_at", admin.EmptyFieldListFilter)]
-    search_fields = ["id", "type"]
-    date_hierarchy = "created_at"
-    actions = ["sweep"]
+class DeliveryInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Delivery
+    extra = 0
+    can_delete = False
+    fields = ["handler", "state", "attempts", "history", "at"]
+    readonly_fields = fields
 
-    @admin.action(description="Send now whatever still waits", permissions=["view"])
-    def sweep(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
-        """Send what was left behind; receivers are idempotent, so that once too often does no harm."""
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Message)
+class MessageAdmin(HistoryAdmin):
+    list_display = ["number", "channel", "sender", "recipient", "type", "state", "created_at", "sends", "attempts"]
+    list_filter = ["state", "channel", "sender", "recipient", "reply_state"]
+    search_fields = ["id", "type", "correlation_id"]
+    date_hierarchy = "created_at"
+    exclude = ["batch"]
+    inlines = [DeliveryInline]
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(HistoryAdmin):
+    list_display = ["created_at", "reason", "message", "queue", "detail", "replayed_at", "replayed_by"]
+    list_filter = ["reason", ("replayed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["message__id", "detail", "queue"]
+    exclude = ["body"]
+    actions = ["replay"]
+
+    @admin.action(description="Send again, with three new tries", permissions=["view"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        """Replay the chosen letters; those that hold no message of ours stay."""
         if not request.user.is_superuser:
             self.message_user(request, "Only a superuser may send messages.", level="ERROR")
             return
-        self.message_user(request, f"{services.sweep()} messages left.")
-
-
-@admin.register(InboxMessage)
-class InboxMessageAdmin(HistoryAdmin):
-    list_display = ["message_id", "receiver", "received_at"]
-    list_filter = ["receiver"]
-    search_fields = ["message_id"]
+        chosen = list(queryset.filter(replayed_at=None, message__isnull=False).select_related("message"))
+        sent = sum(services.replay(letter, by=str(request.user), now=timezone.now()) for letter in chosen)
+        self.message_user(request, f"{sent} messages sent again.")
 
 
 @admin.register(SlotRun)
@@ -54,3 +71,12 @@ class SlotRunAdmin(HistoryAdmin):
     list_display = ["job", "slot", "period_seconds", "started_at", "finished_at"]
     list_filter = ["job", ("finished_at", admin.EmptyFieldListFilter)]
     search_fields = ["job"]
+
+
+@admin.register(RateLimit)
+class RateLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Policy: limits other than the documented ones. A change holds within a second."""
+
+    list_display = ["layer", "key", "system", "limit", "period_seconds", "burst", "enabled"]
+    list_filter = ["layer", "enabled"]
+    list_select_related = ["system"]

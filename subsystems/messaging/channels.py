@@ -85,7 +85,11 @@ _TABLE: Mapping[tuple[Channel, Party, Party], Flow] = {
 }
 _EXPLAINED = {
     (Channel.COMMAND, Party.S5, Party.S1): "S5 commands S1 through S3: send it to S3, which passes it on.",
-    (Channel.COMMAND, Party.S1, Party.S5): "S1 reports to S3; what cannot wait goes to S5 as pain, on the algedonic channel.",
+    (
+        Channel.COMMAND,
+        Party.S1,
+        Party.S5,
+    ): "S1 reports to S3; what cannot wait goes to S5 as pain (algedonic).",
     (Channel.ALGEDONIC, Party.S5, Party.S5): "S5 hears pain; it raises none to itself, only to the system above it.",
     (Channel.COMMAND, Party.S4, Party.S3): "S4 advises S3 on the homeostat; only S5 and S3 command.",
 }

@@ -123,7 +123,9 @@ def check(envelope: Envelope) -> Envelope:
     if envelope.version.split(".")[0] != VERSION.split(".")[0]:
         raise Invalid(f"{envelope.version} is not understood; this is {VERSION}", field="version")
     if envelope.hop_count > MAX_HOPS:
-        raise Invalid(f"travelled {envelope.hop_count} hops; more than {MAX_HOPS} is a loop", field="hop_count", code="hop_loop")
+        raise Invalid(
+            f"travelled {envelope.hop_count} hops; more than {MAX_HOPS} is a loop", field="hop_count", code="hop_loop"
+        )
     size = len(encoded(envelope.payload, "payload")) + len(encoded(envelope.metadata, "metadata"))
     size += len(encoded(envelope.extra, "message"))
     if size > MAX_BYTES:

@@ -67,9 +67,7 @@ class Message(models.Model):
     class Meta:
         ordering = ["-number"]
         indexes = [
-            models.Index(
-                fields=["due_at"], name="message_due", condition=models.Q(state__in=["waiting", "sent"])
-            ),
+            models.Index(fields=["due_at"], name="message_due", condition=models.Q(state__in=["waiting", "sent"])),
             models.Index(
                 fields=["channel", "created_at"], name="message_open", condition=models.Q(state__in=["waiting", "sent"])
             ),

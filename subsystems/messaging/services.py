@@ -1,82 +1,245 @@
-"""Telling others: `publish` for facts that must arrive, `announce` for hints that may be missed."""
+"""Telling others: `publish` for messages that must arrive, `announce` for hints that may be missed."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from celery import current_app
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from subsystems.messaging.models import InboxMessage, OutboxMessage
+from subsystems.event_log import services as event_log
+from subsystems.event_log.models import PendingEvent
+from subsystems.event_log.streams import Stream, stream_of
+from subsystems.kernel.errors import Invalid, Refused
+from subsystems.kernel.severity import severity_of_priority
+from subsystems.messaging import fast_lane, outbox, queries
+from subsystems.messaging.channels import Channel, Party
+from subsystems.messaging.envelope import MAX_BYTES, Envelope, check
+from subsystems.messaging.flows import check_flow, needs_open_request
+from subsystems.messaging.models import DeadLetter, Delivery, Message
+from subsystems.messaging.pressure import delay_or_refuse
 
 logger = logging.getLogger(__name__)
-KEEP_SENT = timedelta(days=1)
-SWEEP_AFTER = timedelta(seconds=5)
+KEEP = timedelta(days=2)  # what became of a message is told here so long; the event log tells it for good
 
 
-def publish(type_: str, payload: dict[str, Any]) -> OutboxMessage:
-    """Record a fact in the caller's transaction and send it to its subscribers after the commit.
+def publish(envelope: Envelope, *, system_id: int | None = None, reply_within: timedelta | None = None) -> Message:
+    """Record a message in the caller's transaction and send it after the commit.
 
-    The row is the truth: what a crash or a dead broker keeps from leaving now, the sweeper sends later.
+    The row is the truth: what a crash or a dead broker keeps from leaving now, the relay sends later. With
+    *reply_within* an answer is awaited so long. Raises Invalid, FlowRefused, ChannelFull: nothing is written then, and
+    the door that let the request in records the refusal (`record_refusal`).
     """
-    message = OutboxMessage.objects.create(type=type_, payload=payload)
-    transaction.on_commit(lambda: _try_relay(message), robust=True)
-    return message
+    return publish_many([envelope], system_id=system_id, reply_within=reply_within)[0]
+
+
+def publish_many(
+    envelopes: Sequence[Envelope], *, system_id: int | None = None, reply_within: timedelta | None = None
+) -> list[Message]:
+    """Record several messages at once, in a few statements; all of them or none."""
+    now = timezone.now()
+    for envelope in envelopes:
+        _permit(envelope)
+    rows = [_row(envelope, system_id, reply_within, now) for envelope in envelopes]
+    with transaction.atomic():
+        Message.objects.bulk_create(rows)
+        PendingEvent.objects.bulk_create([_event(row) for row in rows if row.channel != Channel.PLATFORM])
+        _close_requests(rows)
+        transaction.on_commit(lambda: _offer(rows), robust=True)
+    return rows
+
+
+def publish_batch(head: Envelope, payloads: Sequence[Mapping[str, Any]], *, system_id: int | None = None) -> Message:
+    """Record many messages that differ in their payload alone as one row: sent, claimed and handled together.
+
+    *head* says everything else. Raises Invalid for payloads that JSON cannot hold or that together pass 1 MB.
+    """
+    _permit(head)
+    row = _row(head, system_id, None, timezone.now())
+    row.batch, row.count = packed(payloads), len(payloads)
+    with transaction.atomic():
+        row.save(force_insert=True)
+        _event(row).save(force_insert=True)
+        transaction.on_commit(lambda: _offer([row]), robust=True)
+    return row
+
+
+def packed(payloads: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the payloads of a batch as they are stored."""
+    if not payloads:
+        raise Invalid("needs at least one payload", field="payloads")
+    try:
+        text = json.dumps(payloads, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        body = text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(f"cannot be written as JSON: {error}", field="payloads") from None
+    if len(body) > MAX_BYTES:
+        raise Invalid(f"are {len(body):,} bytes; {MAX_BYTES:,} at most", field="payloads", code="too_large")
+    return body
 
 
 def announce(type_: str, payload: dict[str, Any]) -> None:
     """Tell subscribers something they may miss without harm; a broker that is down is only logged."""
-    try:
-        _send(type_, payload, message_id=None, expires=5)
-    except OperationalError as error:
-        logger.warning("Could not announce %s: %s", type_, error)
+    for task in settings.HINTS.get(type_, []):
+        try:
+            current_app.send_task(task, kwargs={"payload": payload}, expires=5, retry=False)
+        except OperationalError as error:
+            logger.warning("Could not announce %s: %s", type_, error)
 
 
-def sweep(*, now: datetime | None = None) -> int:
-    """Send what a crash or a broker outage left behind; return how many messages left.
-
-    Running twice at once may send a message twice; receivers are idempotent by its id.
-    """
-    now = now or timezone.now()
-    OutboxMessage.objects.filter(sent_at__lt=now - KEEP_SENT).delete()
-    InboxMessage.objects.filter(received_at__lt=now - 2 * KEEP_SENT).delete()
-    waiting = OutboxMessage.objects.filter(sent_at=None, created_at__lt=now - SWEEP_AFTER)[:500]
-    return sum(_try_relay(message) for message in waiting)
+def fact(type_: str, payload: Mapping[str, Any], *, priority: int = 5) -> Envelope:
+    """Return the envelope of a fact that one room of this platform tells another."""
+    return Envelope(
+        channel=Channel.PLATFORM, sender=Party.PLATFORM, recipient=Party.PLATFORM, type=type_, payload=payload,
+        priority=priority,
+    )  # fmt: skip
 
 
-def first_time(message_id: str, receiver: str) -> bool:
-    """Claim a message for *receiver*, in the transaction of its effect; False when it was heard before."""
+def send(envelope: Envelope, *, system_id: int | None, actor: str = "") -> Message:
+    """Publish on behalf of somebody outside: the door that records what it has to refuse. Raises what publish does."""
     try:
         with transaction.atomic():
-            InboxMessage.objects.create(message_id=UUID(message_id), receiver=receiver)
-    except IntegrityError:
-        return False
+            if Message.objects.filter(id=envelope.id).exists():
+                raise Refused(f"A message {envelope.id} was sent before.", field="id", code="duplicate")
+            return publish(envelope, system_id=system_id)
+    except Refused as error:
+        record_refusal(envelope, error, system_id=system_id, actor=actor)
+        raise
+
+
+def record_refusal(envelope: Envelope, error: Refused, *, system_id: int | None, actor: str = "") -> None:
+    """Write down that a message was refused and why, outside the transaction that this undid."""
+    data = {
+        "channel": str(envelope.channel),
+        "from": str(envelope.sender),
+        "to": str(envelope.recipient),
+        "type": envelope.type,
+        "code": error.code,
+        "reason": error.detail,
+    }
+    event_log.append(
+        Stream.AUDIT, "message.refused", data, system_id=system_id, message_id=envelope.id,
+        correlation_id=envelope.correlation_id, actor=actor,
+    )  # fmt: skip
+    if error.code == "hop_loop":
+        publish(fact("message.looped", {"message_id": envelope.id, **data}), system_id=system_id)
+
+
+def expire_requests(*, now: datetime) -> int:
+    """Close requests whose answer did not come in time and tell the asker; return how many."""
+    late = list(Message.objects.filter(reply_state=Message.ReplyState.OPEN, reply_by__lt=now)[:500])
+    closed = 0
+    for request in late:
+        with transaction.atomic():
+            mine = Message.objects.filter(pk=request.pk, reply_state=Message.ReplyState.OPEN)
+            if mine.update(reply_state=Message.ReplyState.EXPIRED):
+                _record(request, "request.expired", {"type": request.type, "to": request.recipient})
+                publish(fact("request.expired", {"message_id": request.id}), system_id=request.system_id)
+                closed += 1
+    return closed
+
+
+def replay(letter: DeadLetter, *, by: str, now: datetime) -> bool:
+    """Send the message of a dead letter again, with three new tries; return False when somebody already has.
+
+    Raises Refused for a letter that holds no message of ours.
+    """
+    if letter.message is None:
+        raise Refused("What could not be read cannot be sent again.", code="unreadable")
+    with transaction.atomic():
+        mine = DeadLetter.objects.filter(pk=letter.pk, replayed_at=None)
+        if not mine.update(replayed_at=now, replayed_by=by[:150]):
+            return False
+        Delivery.objects.filter(message=letter.message, state=Delivery.State.DEAD).update(
+            state=Delivery.State.FAILED, attempts=0
+        )
+        Message.objects.filter(pk=letter.message.pk, state=Message.State.DEAD).update(
+            state=Message.State.WAITING, attempts=0, due_at=now, last_error="", expires_at=None
+        )
+        _record(letter.message, "message.replayed", {"reason": letter.reason}, actor=by)
+        transaction.on_commit(lambda: _offer([letter.message]), robust=True)  # type: ignore[list-item]
     return True
 
 
-def _try_relay(message: OutboxMessage) -> bool:
-    try:
-        _send(message.type, message.payload, message_id=str(message.id))
-    except OperationalError as error:
-        OutboxMessage.objects.filter(pk=message.pk).update(attempts=message.attempts + 1, last_error=str(error)[:500])
-        return False
-    OutboxMessage.objects.filter(pk=message.pk).update(sent_at=timezone.now(), last_error="")
-    return True
+def forget_old(*, now: datetime) -> int:
+    """Delete messages that came to an end long ago, dead letters excepted; return how many."""
+    ended = Message.objects.filter(created_at__lt=now - KEEP).exclude(state__in=[*outbox.OPEN, Message.State.DEAD])
+    numbers = list(ended.exclude(reply_state=Message.ReplyState.OPEN).values_list("pk", flat=True)[:20_000])
+    return Message.objects.filter(pk__in=numbers).delete()[0]
 
 
-def _send(type_: str, payload: dict[str, Any], *, message_id: str | None, expires: float | None = None) -> None:
-    for task in _subscribers(type_):
-        kwargs = {"payload": payload} if message_id is None else {"payload": payload, "message_id": message_id}
-        current_app.send_task(task, kwargs=kwargs, expires=expires, retry=False)
+def _permit(envelope: Envelope) -> None:
+    """Let a message pass that is well formed, allowed, and finds room. Raises Invalid, FlowRefused, ChannelFull."""
+    check(envelope)
+    answers = needs_open_request(envelope) and queries.open_request(envelope) is not None
+    check_flow(envelope, answers_open_request=answers)
+    if envelope.channel is Channel.PLATFORM:
+        return
+    severity = severity_of_priority(envelope.priority)
+    wait = delay_or_refuse(envelope.channel, severity, queries.channel_state(envelope.channel))
+    if wait:
+        time.sleep(wait)
 
 
-def _subscribers(type_: str) -> Iterable[str]:
-    routes: dict[str, list[str]] = settings.MESSAGE_ROUTES
-    return routes.get(type_, [])
+def _row(envelope: Envelope, system_id: int | None, reply_within: timedelta | None, now: datetime) -> Message:
+    return Message(
+        id=envelope.id,
+        system_id=system_id,
+        channel=envelope.channel,
+        sender=envelope.sender,
+        recipient=envelope.recipient,
+        type=envelope.type,
+        payload=dict(envelope.payload),
+        metadata=dict(envelope.metadata),
+        extra=dict(envelope.extra),
+        correlation_id=envelope.correlation_id,
+        reply_to=envelope.reply_to,
+        reply_by=now + reply_within if reply_within else None,
+        reply_state=Message.ReplyState.OPEN if reply_within else Message.ReplyState.NONE,
+        hop_count=envelope.hop_count,
+        priority=envelope.priority,
+        created_at=now,
+        expires_at=envelope.expires_at,
+        due_at=now + outbox.FRESH_LEASE,
+    )
+
+
+def _event(row: Message) -> PendingEvent:
+    """Return the event that tells of a message: its type and payload under its sender's stream."""
+    data: dict[str, Any] = {"channel": row.channel, "from": row.sender, "to": row.recipient}
+    data |= {"count": row.count} if row.batch is not None else {"payload": row.payload}
+    return event_log.pending(
+        stream_of(row.sender, row.channel), row.type, data, system_id=row.system_id, message_id=row.id,
+        correlation_id=row.correlation_id or row.id, at=row.created_at,
+    )  # fmt: skip
+
+
+def _record(row: Message, type_: str, data: Mapping[str, Any], *, actor: str = "") -> None:
+    event_log.append(
+        Stream.AUDIT, type_, data, system_id=row.system_id, message_id=row.id,
+        correlation_id=row.correlation_id or row.id, actor=actor,
+    )  # fmt: skip
+
+
+def _close_requests(rows: Iterable[Message]) -> None:
+    """Close the open requests that these messages answer: the first answer counts."""
+    answered = [row.correlation_id for row in rows if row.correlation_id]
+    if answered:
+        Message.objects.filter(id__in=answered, reply_state=Message.ReplyState.OPEN).update(
+            reply_state=Message.ReplyState.ANSWERED
+        )
+
+
+def _offer(rows: Sequence[Message]) -> None:
+    for algedonic in (True, False):
+        letters = [outbox.letter_of(row) for row in rows if (row.channel == Channel.ALGEDONIC) is algedonic]
+        if letters:
+            fast_lane.lane(algedonic=algedonic).offer(letters)

@@ -15,9 +15,12 @@ from pydantic import ValidationError
 
 from subsystems.kernel.errors import Invalid
 from subsystems.kernel.triggerable import Arguments, Triggerable, find
+from subsystems.messaging.channels import Channel, Party
+from subsystems.messaging.envelope import Envelope
 from subsystems.messaging.services import publish
 from subsystems.s3_control.models import TaskRun
 
+TRIGGERED = "task.triggered"
 LOST_AFTER = timedelta(minutes=10)  # twice the soft time limit of a run
 KEEP = timedelta(days=30)
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape itself, not a text about it
@@ -33,7 +36,15 @@ def trigger(name: str, arguments: dict[str, Any], *, by: User | None) -> TaskRun
     listed = find(name)
     checked = _checked(listed, arguments)
     run = TaskRun.objects.create(name=name, arguments=checked.model_dump(mode="json"), requested_by=by)
-    publish("task.triggered", {"run_id": str(run.pk)})
+    publish(
+        Envelope(
+            channel=Channel.COMMAND,
+            sender=Party.S3,
+            recipient=Party.S1,
+            type=TRIGGERED,
+            payload={"run_id": str(run.pk)},
+        )
+    )
     return run
 
 

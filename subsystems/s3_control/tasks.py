@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from celery import Task, current_task, shared_task
+from celery import current_task, shared_task
 from django.utils import timezone
 from pydantic import Field
 
 from subsystems.kernel.triggerable import Arguments, triggerable
 from subsystems.s3_control import services
-
-
-@shared_task(name="s3_control.run", bind=True, soft_time_limit=300, time_limit=330)
-def run(self: Task, payload: dict[str, Any], message_id: str = "") -> None:
-    """Carry out one triggered run. Running twice is safe: only a pending run is begun."""
-    services.run(payload["run_id"], worker=self.request.hostname or "")
 
 
 @shared_task(name="s3_control.tidy", soft_time_limit=20, time_limit=30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +10,8 @@ from alerts.models import Alert
 from alerts.receiver import receive_viability
 from alerts.services import acknowledge, resolve
 from subsystems.health.models import Assessment
+from subsystems.messaging.receiving import receive
+from subsystems.messaging.services import fact, publish
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s5_policy.models import Decision
@@ -33,8 +34,8 @@ def assessed(system: System, status: str, number: int = 0, **subsystems: str) ->
     )
 
 
-def hear(assessment: Assessment, message_id: str = "", now: datetime = NOON) -> bool:
-    return receive_viability({"assessment_id": assessment.pk}, message_id or str(uuid.uuid4()), now=now)
+def hear(assessment: Assessment, now: datetime = NOON) -> bool:
+    return receive_viability({"assessment_id": assessment.pk}, now=now)
 
 
 def live_through(system: System, *statuses: str, start: int = 0) -> list[tuple[str, str]]:
@@ -60,11 +61,11 @@ def test_one_alert_follows_the_score_down_and_up(system: System) -> None:
 
 def test_a_message_that_comes_twice_counts_once(system: System) -> None:
     """Brokers deliver at least once."""
-    assessment, message_id = assessed(system, "critical"), str(uuid.uuid4())
+    message = publish(fact("viability.assessed", {"assessment_id": assessed(system, "critical").pk}))
 
-    heard = [hear(assessment, message_id) for _ in range(2)]
+    handled = [receive([message.number], worker="w@test") for _ in range(2)]
 
-    assert (heard, Alert.objects.count(), Decision.objects.count()) == ([True, False], 1, 1)
+    assert (handled, Alert.objects.count(), Decision.objects.count()) == ([1, 0], 1, 1)
 
 
 def test_old_news_changes_nothing(system: System) -> None:
@@ -78,7 +79,7 @@ def test_old_news_changes_nothing(system: System) -> None:
 
 def test_an_assessment_that_was_deleted_is_no_news(system: System) -> None:
     """Its system may be gone by the time the message comes."""
-    assert receive_viability({"assessment_id": 404}, str(uuid.uuid4()), now=NOON) is False
+    assert receive_viability({"assessment_id": 404}, now=NOON) is False
 
 
 def test_an_escalation_asks_again(system: System) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from subsystems.messaging.models import OutboxMessage
+from subsystems.messaging.models import Message
 from subsystems.recursion.queries import root_system
 from subsystems.s3_control.models import TaskRun
 from tests.support.factories import bearer, make_token, make_user
@@ -66,7 +66,7 @@ def test_what_may_be_triggered_is_listed_with_a_schema(client: Client) -> None:
 @pytest.mark.django_db
 def test_a_task_that_is_not_listed_does_not_exist(client: Client) -> None:
     """Every Celery task has a name, and most of them are nobody's to call."""
-    answer = trigger(client, operate(), "messaging.sweep")
+    answer = trigger(client, operate(), "messaging.receive")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_listed")
 
@@ -78,7 +78,7 @@ def test_a_refused_trigger_leaves_nothing_behind(client: Client) -> None:
 
     assert answer.status_code == 400
     assert not TaskRun.objects.exists()
-    assert not OutboxMessage.objects.exists()
+    assert not Message.objects.exists()
 
 
 @pytest.mark.django_db
@@ -88,7 +88,7 @@ def test_the_arguments_travel_by_row_not_by_message(client: Client) -> None:
 
     run = trigger(client, headers, text='{"__type__": "nope"}').json()
 
-    assert OutboxMessage.objects.get(type="task.triggered").payload == {"run_id": run["id"]}
+    assert Message.objects.get(type="task.triggered").payload == {"run_id": run["id"]}
 
 
 @pytest.mark.django_db

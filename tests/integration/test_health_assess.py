@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from subsystems.health import queries, services
 from subsystems.health.models import Assessment
 from subsystems.messaging import live
-from subsystems.messaging.models import OutboxMessage, SlotRun
+from subsystems.messaging.models import Message, SlotRun
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.models import CollectionCycle, Fleet, Unit
@@ -126,7 +126,7 @@ def test_a_slot_is_assessed_once(system: System, pushed: list[Any], django_captu
 
     assert first is not None
     assert second is None
-    assert [message.payload["assessment_id"] for message in OutboxMessage.objects.all()] == [first.pk]
+    assert [message.payload["assessment_id"] for message in Message.objects.order_by("number")] == [first.pk]
     assert [(kind, key) for _, kind, key, _ in pushed] == [("assessment", "main")]
 
 
@@ -155,7 +155,7 @@ def test_the_fact_tells_where_the_score_came_from(system: System) -> None:
     services.assess(system, SLOT - 30, now=NOON)
     services.assess(system, SLOT, now=NOON)
 
-    facts = [message.payload["previous_status"] for message in OutboxMessage.objects.order_by("created_at")]
+    facts = [message.payload["previous_status"] for message in Message.objects.order_by("number")]
 
     assert facts == ["unknown", "normal"]
 

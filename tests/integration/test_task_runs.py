@@ -11,7 +11,7 @@ from django.utils import timezone
 from subsystems.kernel import triggerable as register
 from subsystems.kernel.errors import Invalid, NotListed
 from subsystems.kernel.triggerable import Arguments, triggerable
-from subsystems.messaging.models import OutboxMessage
+from subsystems.messaging.models import Message
 from subsystems.s3_control import services
 from subsystems.s3_control.models import TaskRun
 from subsystems.s3_control.queries import run_body
@@ -45,7 +45,7 @@ def test_a_message_carries_only_the_id_of_the_run() -> None:
     """A crafted value in a Celery argument makes a worker drop the message unread."""
     run = services.trigger("diagnostics.echo", {"text": '{"__type__":"nope","__value__":1}'}, by=make_user())
 
-    assert OutboxMessage.objects.get().payload == {"run_id": str(run.pk)}
+    assert Message.objects.get().payload == {"run_id": str(run.pk)}
 
 
 def test_a_run_is_carried_out_once() -> None:

@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from subsystems.health.models import Assessment
 from subsystems.kernel.errors import TransientError
-from subsystems.messaging.models import OutboxMessage
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.models import CollectionCycle, Fleet
@@ -23,7 +22,7 @@ from subsystems.telemetry import services
 from subsystems.telemetry.memory import MemoryHotTier
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.store import use_tier
-from tests.support.factories import make_system, make_token, make_unit, make_user
+from tests.support.factories import make_message, make_system, make_token, make_unit, make_user
 from vsm_site.exposition import metrics_view
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +107,7 @@ def test_the_platform_tells_of_its_own_blindness() -> None:
     CollectionCycle.objects.create(
         slot=int(now.timestamp()) - 10, started_at=now, duration_ms=250.0, unit_count=4, answered_count=3
     )
-    OutboxMessage.objects.create(type="viability.assessed", created_at=now - timedelta(seconds=40))
+    make_message(created_at=now - timedelta(seconds=40))
     future = Sample("m", now.timestamp() + 600, 1.0)
     services.record({"a": [future, Sample("m", now.timestamp(), 1.0)]}, system_id=root_system().pk)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from celery import Task
 
-from vsm_site import celery as site
+from subsystems.messaging import topology
 from vsm_site.celery import app
 
 WAIT_SECONDS = 15
@@ -52,10 +52,10 @@ def say(log: Log) -> Iterator[Task]:
 
 def test_a_task_of_each_queue_runs(say: Task, worker: object, log: Log) -> None:
     """Every lane of the contract has somebody at its end."""
-    for queue in site.CONSUMED:
+    for queue in topology.CONSUMED:
         say.apply_async((queue.routing_key,), queue=queue.name, routing_key=queue.routing_key)
 
-    assert sorted(log.wait(len(site.CONSUMED))) == sorted(queue.routing_key for queue in site.CONSUMED)
+    assert sorted(log.wait(len(topology.CONSUMED))) == sorted(queue.routing_key for queue in topology.CONSUMED)
 
 
 @pytest.mark.embedded

@@ -6,7 +6,8 @@ import pytest
 from django.conf import settings
 from kombu import Connection, Queue
 
-from vsm_site.celery import CONSUMED, EXCHANGE, QUEUES, app
+from subsystems.messaging.topology import CONSUMED, EXCHANGE, QUEUES
+from vsm_site.celery import app
 
 pytestmark = pytest.mark.skipif(not settings.BROKER_URL.startswith("amqp"), reason="needs RabbitMQ as the broker")
 

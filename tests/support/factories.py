@@ -8,6 +8,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
+from subsystems.messaging.envelope import new_id
+from subsystems.messaging.models import Message
 from subsystems.recursion.models import ApiToken, Membership, System
 from subsystems.recursion.queries import root_system
 from subsystems.recursion.services import create_token
@@ -39,6 +41,14 @@ def make_unit(name: str = "", *, kind: str = "agent", system: System | None = No
     """Return a new unit, in the root system unless another is given."""
     name = name or f"unit-{next(_numbers)}"
     return Unit.objects.create(system=system or root_system(), kind=kind, name=name, **fields)
+
+
+def make_message(**fields: Any) -> Message:
+    """Return a message that waits in the outbox."""
+    fields = {
+        "id": new_id(), "channel": "coordination", "sender": "s2", "recipient": "s1", "type": "test.said", **fields,
+    }  # fmt: skip
+    return Message.objects.create(**fields)
 
 
 def make_token(

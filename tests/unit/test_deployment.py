@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from vsm_site.celery import CONSUMED
+from subsystems.messaging.topology import CONSUMED
 from vsm_site.environment import LEVEL_PREFIX, Environment
 
 ROOT = Path(__file__).resolve().parents[2]

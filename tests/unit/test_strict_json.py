@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from subsystems.kernel import strict_json
 from subsystems.kernel.errors import Invalid
-from vsm_site.api import strict_json
 
 HOSTILE = [
     pytest.param(b'{"a": 1e999}', id="a float that becomes infinity"),

@@ -15,11 +15,13 @@ from rest_framework.exceptions import (
     UnsupportedMediaType,
 )
 
+from subsystems.kernel import strict_json
 from subsystems.kernel.errors import Refused, TransientError
+from subsystems.messaging import limits
 from subsystems.recursion.models import ApiToken, System
 from subsystems.recursion.queries import holds
 from subsystems.s1_operations import services
-from vsm_site.api import problems, strict_json
+from vsm_site.api import problems
 from vsm_site.api.authentication import principal
 from vsm_site.api.batches import batch_of
 from vsm_site.api.parsers import inflate, read_bounded
@@ -55,6 +57,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
 
 def _receive(request: HttpRequest) -> dict[str, Any]:
     token = _ingest_token(request)
+    limits.check_ingest(token.pk, token.system_id)
     body = strict_json.loads(_body(request))
     batch = batch_of(body, now=time.time())
     outcome = services.receive_batch(_system(token, body), batch.source, batch.samples)

@@ -12,8 +12,8 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
+from subsystems.kernel import strict_json
 from subsystems.kernel.errors import Invalid
-from vsm_site.api import strict_json
 from vsm_site.api.renderers import StrictJSONRenderer
 
 

@@ -10,11 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from subsystems.kernel import strict_json
 from subsystems.kernel.errors import Invalid
 from subsystems.recursion.queries import systems_for
 from subsystems.telemetry import queries
 from subsystems.telemetry.models import Series
-from vsm_site.api import strict_json
 from vsm_site.api.filters import SeriesFilter
 from vsm_site.api.permissions import caller
 from vsm_site.api.serializers import QueryAnswerSerializer, QuerySerializer, SeriesSerializer

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
+from subsystems.messaging.inbound import Inbound
+from subsystems.messaging.relay import Relay
 from subsystems.s1_operations import receiver
 from vsm_site import embedded
 from vsm_site.celery import app
@@ -42,7 +44,7 @@ class Command(BaseCommand):
         if flower_port:
             embedded.refuse_taken_port(host, flower_port, "VSM_FLOWER_PORT")
         logins = prepare()
-        parts: list[embedded.Part] = [embedded.Worker(app)]
+        parts: list[embedded.Part] = [embedded.Worker(app), Relay(app), Inbound()]
         if flower_port:
             parts.append(
                 FlowerServer(app, host=host, port=flower_port, user=logins.user, password=logins.flower_password)

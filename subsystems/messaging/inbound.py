@@ -1,0 +1,143 @@
+"""Reading two queues without Celery: messages from programs outside, and the broker's dead letters.
+
+Celery destroys a message that it cannot decode. Here whatever cannot be read is kept, byte for byte, with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from kombu import Connection, Consumer
+from kombu.message import Message as Delivered
+
+from subsystems.kernel.errors import Refused
+from subsystems.kernel.strict_json import loads
+from subsystems.messaging import services
+from subsystems.messaging.envelope import MAX_BYTES, Envelope
+from subsystems.messaging.models import DeadLetter
+from subsystems.messaging.topology import DEAD, INBOUND
+from subsystems.messaging.wire import ERRORS
+from subsystems.recursion.models import ApiToken, System
+from subsystems.recursion.queries import root_system, systems_for
+from subsystems.recursion.services import find_token
+
+logger = logging.getLogger(__name__)
+PAUSE_SECONDS = 2.0
+WAIT_SECONDS = 1.0
+PREFETCH = 50
+DUPLICATE = "duplicate"
+
+
+class Inbound:
+    """A thread that reads both queues, and connects again for as long as it is not stopped."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="inbound", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(2)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            connection = Connection(settings.BROKER_URL, connect_timeout=3, heartbeat=10)
+            try:
+                self._consume(connection)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("The database is away (%s); the broker keeps what came in.", error)
+                connections.close_all()
+            except ERRORS as error:
+                logger.debug("The broker is away: %s", error)
+            finally:
+                connection.collect(socket_timeout=0.1)
+            self._stopped.wait(PAUSE_SECONDS)
+
+    def _consume(self, connection: Connection) -> None:
+        channel = connection.channel()
+        readers = [
+            Consumer(channel, [INBOUND], on_message=receive_inbound, prefetch_count=PREFETCH),
+            Consumer(channel, [DEAD], on_message=receive_dead, prefetch_count=PREFETCH),
+        ]
+        for reader in readers:
+            reader.consume()
+        while not self._stopped.is_set():
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=WAIT_SECONDS)
+            if connection.transport.driver_type == "amqp":
+                connection.heartbeat_check()
+            close_old_connections()
+
+
+def receive_inbound(delivered: Delivered) -> None:
+    """Publish what a program outside wrote, or quarantine it with the reason. Twice is safe: ids are unique.
+
+    The body is one envelope; the header `authorization` carries `Bearer <token>` of a token with scope `operate`.
+    """
+    raw = _bytes(delivered.body)
+    try:
+        if len(raw) > MAX_BYTES * 2:
+            raise Refused(f"The message has {len(raw):,} bytes.", code="too_large")
+        body = loads(raw)
+        system = _system_of(delivered.headers or {}, body)
+        services.send(Envelope.from_wire(body), system_id=system.pk, actor="amqp")
+    except Refused as error:
+        if error.code != DUPLICATE:
+            reason = f"{error.field}: {error.detail}" if error.field else error.detail
+            _quarantine(delivered, raw, INBOUND.name, "unreadable", reason)
+    delivered.ack()
+
+
+def receive_dead(delivered: Delivered) -> None:
+    """Keep what the broker gave up on. Running twice only lists it twice."""
+    deaths = (delivered.headers or {}).get("x-death") or [{}]
+    first = deaths[0] if isinstance(deaths[0], Mapping) else {}
+    task = str((delivered.headers or {}).get("task", ""))
+    _quarantine(
+        delivered, _bytes(delivered.body), str(first.get("queue", "")), str(first.get("reason", "rejected")), task
+    )
+    delivered.ack()
+
+
+def _system_of(headers: Mapping[str, Any], body: Any) -> System:
+    scheme, _, secret = str(headers.get("authorization", "")).partition(" ")
+    token = find_token(secret.strip()) if scheme.lower() == "bearer" and secret.isascii() else None
+    if token is None:
+        raise Refused("The header `authorization` holds no living token.", field="authorization")
+    systems = systems_for(token.user, ApiToken.Scope.OPERATE, token)
+    slug = body.get("system") if isinstance(body, Mapping) else None
+    wanted = slug or (token.system.slug if token.system else root_system().slug)
+    found = systems.filter(slug=wanted).first() if isinstance(wanted, str) else None
+    if found is None:
+        raise Refused("The token may not operate this system.", field="system")
+    return found
+
+
+def _quarantine(delivered: Delivered, raw: bytes, queue: str, reason: str, detail: str) -> None:
+    headers = {
+        str(key)[:80]: str(value)[:500]
+        for key, value in (delivered.headers or {}).items()
+        if str(key).lower() != "authorization"
+    }
+    DeadLetter.objects.create(
+        queue=queue[:80], reason=reason[:40], detail=detail.replace("\0", "")[:2000], headers=_clean(headers), body=raw
+    )
+
+
+def _clean(headers: dict[str, str]) -> dict[str, Any]:
+    cleaned: dict[str, Any] = json.loads(json.dumps(headers).replace("\\u0000", ""))
+    return cleaned
+
+
+def _bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else str(body).encode("utf-8", "replace")

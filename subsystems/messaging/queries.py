@@ -1,0 +1,126 @@
+"""Reading messages: what is open on each channel, who awaits an answer, a message's journey."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from subsystems.messaging.channels import Channel, Party
+from subsystems.messaging.envelope import Envelope
+from subsystems.messaging.models import Message
+from subsystems.messaging.outbox import OPEN
+from subsystems.messaging.pressure import ChannelState
+
+STATE_SECONDS = 1.0  # how old a process's picture of the channels may be
+_picture: dict[Channel, ChannelState] = {}
+_taken_at = 0.0
+_lock = threading.Lock()
+
+
+def channel_state(channel: Channel) -> ChannelState:
+    """Return how full *channel* is, as of at most a second ago."""
+    return channel_states().get(channel, ChannelState())
+
+
+def channel_states() -> Mapping[Channel, ChannelState]:
+    """Return how full each channel is; one process asks the database at most once a second."""
+    global _picture, _taken_at
+    if time.monotonic() - _taken_at < STATE_SECONDS or not _lock.acquire(blocking=False):
+        return _picture
+    try:
+        _picture, _taken_at = count_open(), time.monotonic()
+        return _picture
+    finally:
+        _lock.release()
+
+
+def count_open() -> dict[Channel, ChannelState]:
+    """Count the messages of each channel that were accepted and not yet handled."""
+    now = timezone.now()
+    rows = (
+        Message.objects.filter(state__in=OPEN)
+        .order_by()
+        .values("channel")
+        .annotate(backlog=Count("pk"), oldest=Min("created_at"))
+    )
+    found = {Channel(row["channel"]): row for row in rows}
+    return {
+        channel: ChannelState(
+            backlog=found[channel]["backlog"],
+            oldest_age_seconds=max((now - found[channel]["oldest"]).total_seconds(), 0.0),
+        )
+        if channel in found
+        else ChannelState()
+        for channel in Channel
+    }
+
+
+def forget_picture() -> None:
+    """Count again at the next question; for tests."""
+    global _taken_at
+    _taken_at = 0.0
+
+
+def open_request(answer: Envelope) -> Message | None:
+    """Return the open request that *answer* belongs to: from its recipient, to its sender, on its channel."""
+    return Message.objects.filter(
+        id=answer.correlation_id,
+        channel=answer.channel,
+        sender=answer.recipient,
+        recipient=answer.sender,
+        reply_state=Message.ReplyState.OPEN,
+    ).first()
+
+
+def envelope_of(message: Message) -> Envelope:
+    """Return a stored message as the envelope that came in."""
+    return Envelope(
+        id=message.id,
+        channel=Channel(message.channel),
+        sender=Party(message.sender),
+        recipient=Party(message.recipient),
+        type=message.type,
+        payload=message.payload,
+        timestamp=message.created_at,
+        metadata=message.metadata,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        expires_at=message.expires_at,
+        hop_count=message.hop_count,
+        priority=message.priority,
+        extra=message.extra,
+    )
+
+
+def answers_to(message_id: str) -> list[Message]:
+    """Return the answers to a request, oldest first."""
+    return list(Message.objects.filter(correlation_id=message_id).order_by("number"))
+
+
+def journey(message: Message) -> list[dict[str, Any]]:
+    """Return what happened to a message, in order: accepted, sent, each handler, its end."""
+    accepted = {"at": message.created_at, "step": "accepted", "detail": f"{message.channel} channel"}
+    steps: list[dict[str, Any]] = [accepted]
+    if message.sent_at:
+        steps.append({"at": message.sent_at, "step": "sent", "detail": f"{message.sends} time(s)"})
+    for delivery in message.deliveries.all():
+        steps += [
+            {"at": failed["at"], "step": "failed", "detail": f"{delivery.handler}: {failed['error']}"}
+            for failed in delivery.history
+        ]
+        if delivery.state == delivery.State.HANDLED:
+            steps.append({"at": delivery.at, "step": "handled", "detail": delivery.handler})
+    for letter in message.dead_letters.all():
+        steps.append({"at": letter.created_at, "step": "dead", "detail": f"{letter.reason}: {letter.detail}"})
+        if letter.replayed_at:
+            steps.append({"at": letter.replayed_at, "step": "replayed", "detail": f"by {letter.replayed_by}"})
+    if message.state == Message.State.EXPIRED:
+        steps.append({"at": message.handled_at or message.expires_at, "step": "expired", "detail": ""})
+    if message.handled_at and message.state == Message.State.HANDLED:
+        steps.append({"at": message.handled_at, "step": "done", "detail": ""})
+    return sorted(steps, key=lambda step: str(step["at"]))
