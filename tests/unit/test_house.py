@@ -15,6 +15,7 @@ DOORS = {
     "__init__.py", "live.py", "redis_sequence.py", "slots.py", "collection.py", "store.py", "memory.py",
     "redis_tier.py", "registry.py", "warm.py", "receiver.py", "evaluator.py", "lifecycle.py",
     "limits.py", "redis_limiter.py", "rejections.py",
+    "emission.py", "aggregation.py", "canary.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
