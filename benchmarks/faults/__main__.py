@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -18,6 +19,7 @@ ROWS = ("attempted", "acknowledged", "handled", "lost", "doubled", "unexpected",
 
 def main() -> int:
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here ends, too
     wanted = Wanted(
         messages=options.messages,
         control_messages=options.control_messages or max(options.messages // 5, min(options.messages, 1_000)),

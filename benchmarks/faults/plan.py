@@ -24,6 +24,7 @@ class Kind(StrEnum):
 
 REFUSED_SECONDS = 3.0
 AGAIN = [kind for kind in Kind if kind is not Kind.UNREACHABLE]
+SIMPLE = 6  # so many kinds, the first, need one relay and no beat
 UNIT_SECONDS = 6.0  # a fault that lasts longer sees as many more messages
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -32,7 +31,6 @@ class Supervised:
     command: Command
     starts: int = 0
     process: subprocess.Popen[bytes] | None = None
-    groups: list[int] = field(default_factory=list)
 
 
 class Supervisor:
@@ -52,7 +50,7 @@ class Supervisor:
             self._watcher.start()
 
     def stop(self) -> None:
-        """End everything, politely first; whatever a killed process left behind goes with it."""
+        """End everything, politely first."""
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join(5)
@@ -65,9 +63,7 @@ class Supervisor:
             if each.process is not None:
                 with suppress(subprocess.TimeoutExpired):
                     each.process.wait(max(0.1, deadline - time.monotonic()))
-            for group in each.groups:
-                with suppress(ProcessLookupError):
-                    os.killpg(group, signal.SIGKILL)
+                each.process.kill()
 
     def kill(self, name: str) -> None:
         """SIGKILL to the main process alone: its children find out by themselves."""
@@ -108,17 +104,19 @@ class Supervisor:
         with (self._logs / f"{each.name}.log").open("ab") as log:
             each.process = subprocess.Popen(
                 list(each.command(each.starts)), cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
+                stderr=log,
             )  # fmt: skip
-        each.groups.append(each.process.pid)
 
 
-def platform(*, workers: int = 2, relays: int = 2) -> dict[str, Command]:
-    """Return the platform's own processes, without those that show and collect."""
-    found: dict[str, Command] = {f"relay-{n}": lambda _: [PYTHON, "manage.py", "relay"] for n in range(1, relays + 1)}
+def platform(*, workers: int = 2, whole: bool = True) -> dict[str, Command]:
+    """Return the platform's own processes, without those that show and collect; the *whole* has two relays and beat."""
+    found: dict[str, Command] = {
+        f"relay-{n}": lambda _: [PYTHON, "manage.py", "relay"] for n in range(1, 3 if whole else 2)
+    }
     found["worker"] = _worker("vsm_site", "worker", CHANNELS, workers)
     found["algedonic"] = _worker("vsm_site", "algedonic", "algedonic", 1)
-    found["beat"] = lambda _: [*CELERY, "vsm_site", "beat", "-l", "WARNING", "--pidfile="]
+    if whole:
+        found["beat"] = lambda _: [*CELERY, "vsm_site", "beat", "-l", "WARNING", "--pidfile="]
     return found
 
 

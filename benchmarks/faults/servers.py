@@ -113,7 +113,7 @@ class RabbitMQ:
         with (self.folder / "out").open("ab") as out:
             subprocess.Popen(
                 [self._program], env=self._environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=out, start_new_session=True,
+                stderr=out,
             )  # fmt: skip
         wait_until(self._speaks, seconds=START_SECONDS, what=f"RabbitMQ starts (see {self.folder})")
 
@@ -125,12 +125,7 @@ class RabbitMQ:
         wait_until(lambda: not self.processes(), seconds=10, what="RabbitMQ is gone")
 
     def processes(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get("RABBITMQ_NODENAME") == self.node and process.status() != "zombie":
-                    found.append(process)
-        return found
+        return with_variable("RABBITMQ_NODENAME", self.node)
 
     def _speaks(self) -> bool:
         """Whether it answers the protocol's greeting: it listens before it can serve."""
@@ -213,7 +208,7 @@ class PostgreSQL:
         with (self.folder / "out").open("ab") as out:
             self._process = subprocess.Popen(
                 [str(self._bin / "postgres"), "-D", str(self.data), *arguments], cwd=self.folder, env=self._environment,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **self._as,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, **self._as,
             )  # fmt: skip
 
     def _opens(self) -> bool:
@@ -254,9 +249,8 @@ class Redis:
         assert program is not None
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(
-            [program, *options], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
+            [program, *options], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_until(lambda: listens(self.port), seconds=START_SECONDS, what="Redis starts")
 
     def kill(self) -> None:
@@ -319,9 +313,22 @@ def servers() -> Iterator[Servers]:
         running.start()
         yield running
     finally:
+        for process in with_variable("VSM_HOME", str(folder)):  # what a killed process left behind, too
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         running.kill()
         if not os.environ.get("FAULTS_KEEP"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_variable(name: str, value: str) -> list[psutil.Process]:
+    """Return the living processes that were started with this variable, and theirs."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(name) == value and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def opens(url: str) -> bool:
