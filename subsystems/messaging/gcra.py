@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,7 @@ class Limit:
         return Limit(self.limit * part, self.period_seconds, max(1.0, self.burst * part))
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The TAT to keep, and how long to wait until one more conforms; nothing to wait for means that this one does."""
 
     due_at: float

@@ -31,6 +31,7 @@ POLICY_SECONDS = 1.0
 REST_SECONDS = 1.0  # between two questions to a limiter that does not answer
 LOCAL_SHARE = 0.25  # of each limit, for each process while the shared limiter is away: four processes are usual
 FALLBACKS = "fallbacks"
+Place = tuple[Channel, Party, Severity, int | None]
 
 
 class RateLimited(Refused):
@@ -103,7 +104,7 @@ def check(channel: Channel, sender: Party, urgency: Severity | int, system_id: i
     severity = urgency if isinstance(urgency, Severity) else severity_of_priority(urgency)
     if not settings.RATE_LIMITING:
         return
-    wanted = buckets(channel, sender, severity, system_id, rows=policy.rows())
+    wanted = policy.buckets(channel, sender, severity, system_id)
     refusal = limiter().take(wanted) if wanted else None
     if refusal:
         raise RateLimited(refusal, channel=channel, sender=sender, severity=severity, system_id=system_id)
@@ -121,21 +122,34 @@ def check_ingest(token_id: int, system_id: int | None = None) -> None:
 
 
 class Policy:
-    """The rows of `RateLimit` as they were up to a second ago."""
+    """The rows of `RateLimit` as they were up to a second ago, and what follows from them."""
 
     def __init__(self) -> None:
         self._rows: Rows = {}
+        self._buckets: dict[Place, tuple[Bucket, ...]] = {}
         self._read_at = -math.inf
         self._lock = threading.Lock()
 
     def rows(self) -> Rows:
         """Return the rows; one caller a second reads them, the others meanwhile use what there is."""
-        if time.monotonic() - self._read_at >= POLICY_SECONDS:
-            with self._lock:
-                if time.monotonic() - self._read_at >= POLICY_SECONDS:
-                    self._rows = _read_rows()
-                    self._read_at = time.monotonic()
+        if time.monotonic() - self._read_at < POLICY_SECONDS:
+            return self._rows
+        if self._lock.acquire(blocking=self._read_at < 0):  # whoever has never read them must wait
+            try:
+                self._rows, self._buckets = _read_rows(), {}
+                self._read_at = time.monotonic()
+            finally:
+                self._lock.release()
         return self._rows
+
+    def buckets(self, channel: Channel, sender: Party, severity: Severity, system_id: int | None) -> tuple[Bucket, ...]:
+        """Return what a message must find room in, most specific first; worked out once per reading of the rows."""
+        rows, known = self.rows(), self._buckets
+        place = (channel, sender, severity, system_id)
+        found = known.get(place)
+        if found is None:
+            found = known[place] = buckets(*place, rows=rows)
+        return found
 
     def forget(self) -> None:
         """Read the rows anew next time."""

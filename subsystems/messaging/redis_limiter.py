@@ -18,7 +18,8 @@ from redis.retry import Retry
 from subsystems.kernel.errors import TransientError
 from subsystems.messaging.limiter import Bucket, Refusal
 
-TIMEOUT_SECONDS = 0.05
+TIMEOUT_SECONDS = 0.05  # for those who publish
+PATIENT_SECONDS = 2  # for those who read counters
 MICRO = 1_000_000
 CHUNK = 1000
 
@@ -63,16 +64,21 @@ def _reachable() -> Iterator[None]:
         raise TransientError(f"The rate limiter cannot be reached: {error}") from error
 
 
+def _client(url: str, timeout_seconds: float) -> Any:
+    """Return a client that replaces a stale connection once, at once, and asks a server that is late no second time."""
+    retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, retry=retry
+    )
+
+
 class RedisLimiter:
     """Buckets in Redis. A key expires when its bucket is full again, so that their number stays bounded."""
 
     def __init__(self, *, url: str = "", root: str = "vsm:limit:", timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        # A stale connection is replaced once at once; a server that does not answer in time is not asked again.
-        self._client: Any = redis.Redis.from_url(
-            url or settings.REDIS_URL, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        )  # fmt: skip
-        self._take = self._client.register_script(_TAKE)
+        self._quick = _client(url or settings.REDIS_URL, timeout_seconds)
+        self._patient = _client(url or settings.REDIS_URL, max(timeout_seconds, PATIENT_SECONDS))
+        self._take = self._quick.register_script(_TAKE)
         self._root = root
         self._counters = root + "counters"
 
@@ -90,7 +96,7 @@ class RedisLimiter:
     def count(self, amounts: Mapping[str, int]) -> bool:
         """See RateLimiter."""
         try:
-            with self._client.pipeline(transaction=True) as pipe:
+            with self._quick.pipeline(transaction=True) as pipe:
                 for name, amount in amounts.items():
                     pipe.hincrby(self._counters, name, amount)
                 pipe.execute()
@@ -101,11 +107,11 @@ class RedisLimiter:
     def counters(self) -> dict[str, int]:
         """See RateLimiter."""
         with _reachable():
-            return {name.decode(): int(value) for name, value in self._client.hgetall(self._counters).items()}
+            return {name.decode(): int(value) for name, value in self._patient.hgetall(self._counters).items()}
 
     def clear(self) -> None:
         """See RateLimiter."""
         with _reachable():
-            keys = list(self._client.scan_iter(match=self._root + "*", count=CHUNK))
+            keys = list(self._patient.scan_iter(match=self._root + "*", count=CHUNK))
             for start in range(0, len(keys), CHUNK):
-                self._client.unlink(*keys[start : start + CHUNK])
+                self._patient.unlink(*keys[start : start + CHUNK])

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from pytest_django import Settings
 
+from subsystems.algedonic.models import Signal
 from subsystems.event_log.models import PendingEvent
 from subsystems.kernel.errors import TransientError
 from subsystems.kernel.severity import Severity
@@ -29,7 +30,9 @@ pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def passed(urgency: Severity | int, *, tries: int, channel: Channel = Channel.ALGEDONIC, system_id: int = 1) -> int:
+def passed(
+    urgency: Severity | int, *, tries: int, channel: Channel = Channel.ALGEDONIC, system_id: int | None = 1
+) -> int:
     """Return how many of *tries* pass."""
     count = 0
     for _ in range(tries):
@@ -42,9 +45,10 @@ def passed(urgency: Severity | int, *, tries: int, channel: Channel = Channel.AL
 
 
 def refusal(urgency: Severity = Severity.LOW, system_id: int | None = None) -> RateLimited:
+    """Say so much that the limiter refuses, and return how it did."""
+    passed(urgency, tries=20, system_id=system_id)
     with pytest.raises(RateLimited) as caught:
-        for _ in range(1000):
-            limits.check(Channel.ALGEDONIC, Party.S1, urgency, system_id)
+        limits.check(Channel.ALGEDONIC, Party.S1, urgency, system_id)
     return caught.value
 
 
@@ -251,6 +255,17 @@ def test_a_token_that_sends_too_much_is_told_to_wait(client: Client, headers: di
     assert answers[-1]["Content-Type"] == "application/problem+json"
 
 
+def test_a_refused_request_is_felt_by_s3(client: Client, headers: dict[str, str]) -> None:
+    """The whole way: request, refusal, event, signal (requirements 004-3)."""
+    for _ in range(4):
+        push(client, headers)
+
+    felt = Signal.objects.get(source="rate_limiter")
+
+    assert (felt.type, felt.severity, felt.data["layer"]) == ("pain", "medium", "token")
+    assert PendingEvent.objects.filter(type="rate_exceeded").count() == 1
+
+
 def test_refusals_are_among_the_metrics(client: Client, headers: dict[str, str]) -> None:
     """What is refused must be seen to be refused."""
     refusal(Severity.LOW)
@@ -259,7 +274,7 @@ def test_refusals_are_among_the_metrics(client: Client, headers: dict[str, str])
 
     text = client.get("/metrics", headers=bearer(make_token(["read"])[1])).content.decode()
 
-    assert 'vsm_rate_limited_total{layer="severity",severity="low"} 1.0' in text
+    assert 'vsm_rate_limited_total{layer="severity",severity="low"} 19.0' in text
     assert 'vsm_rate_limited_total{layer="token",severity=""} 1.0' in text
     assert "vsm_self_rate_limiter_fallbacks_total 0.0" in text
 

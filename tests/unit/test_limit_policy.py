@@ -23,7 +23,9 @@ HIGH, MEDIUM, LOW, CRITICAL = Severity.HIGH, Severity.MEDIUM, Severity.LOW, Seve
         pytest.param(Channel.COORDINATION, HIGH, "priority", Limit(100, 1, 100), id="high coordination"),
         pytest.param(Channel.COORDINATION, MEDIUM, "priority", Limit(50, 1, 50), id="normal coordination"),
         pytest.param(Channel.COORDINATION, LOW, "priority", Limit(10, 1, 10), id="low coordination"),
-        pytest.param(Channel.COMMAND, HIGH, "subsystem", Limit(5_000, 1, 50_000), id="a command has no layer of its own"),
+        pytest.param(
+            Channel.COMMAND, HIGH, "subsystem", Limit(5_000, 1, 50_000), id="a command has no layer of its own"
+        ),
     ],
 )
 def test_the_documented_limits_are_the_most_specific(
