@@ -71,16 +71,13 @@ class Supervisor:
         if process is not None:
             process.kill()
 
-    def kill_children(self, name: str) -> int:
-        """SIGKILL to the processes of a pool; return how many there were."""
+    def signal_children(self, name: str, number: int) -> None:
+        """Send a signal to the processes of a pool."""
         process = self._all[name].process
-        killed = 0
         with suppress(psutil.NoSuchProcess):
             for child in psutil.Process(process.pid).children() if process else []:
                 with suppress(psutil.NoSuchProcess):
-                    child.kill()
-                    killed += 1
-        return killed
+                    child.send_signal(number)
 
     def signal(self, name: str, number: int) -> None:
         process = self._all[name].process

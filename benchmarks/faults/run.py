@@ -210,7 +210,7 @@ class Run:
         match fault.kind:
             case Kind.KILL_CHILD:
                 for name in (worker, "control"):
-                    supervisor.kill_children(name)
+                    supervisor.signal_children(name, signal.SIGKILL)
             case Kind.KILL_WORKER:
                 for name in (worker, "control"):
                     supervisor.kill(name)

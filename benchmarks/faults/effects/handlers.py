@@ -10,7 +10,7 @@ from subsystems.messaging.envelope import Envelope
 from subsystems.messaging.handlers import Delivered, handles
 from subsystems.messaging.services import publish
 
-TYPE = "faults.work"
+TYPE, BATCH_TYPE = "faults.work", "faults.batch"
 PASSED_ON = ">"  # ends the key of what a handler sent because of another message
 
 
@@ -24,6 +24,13 @@ def work(envelope: Envelope, context: Delivered) -> None:
             correlation_id=envelope.id, hop_count=envelope.hop_count + 1, priority=envelope.priority,
         )  # fmt: skip
         publish(child, system_id=context.system_id)
+
+
+@handles("s2", BATCH_TYPE, name="faults.batch", batch=True)
+def work_batch(envelope: Envelope, context: Delivered) -> None:
+    """Record one effect for a whole batch, once all its messages have been looked at."""
+    known = sum("unit" in item for item in context.items)
+    Effect.objects.create(side="platform", key=envelope.id, channel=envelope.channel, at=time.time(), count=known)
 
 
 for party in (Party.S1, Party.S2, Party.S3, Party.S3_STAR, Party.S4, Party.S5, Party.PLATFORM):

@@ -12,6 +12,7 @@ class Effect(models.Model):
     key = models.CharField(max_length=40)
     channel = models.CharField(max_length=20)
     at = models.FloatField()  # epoch seconds
+    count = models.IntegerField(default=1)  # messages of a batch
 
 
 class Order(models.Model):
