@@ -214,6 +214,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "UnitState": "subsystems.s1_operations.models.Unit.State",
         "RunState": "subsystems.s3_control.models.TaskRun.State",
+        "MessageState": "subsystems.messaging.models.Message.State",
         "AlertState": "alerts.models.Alert.State",
         "Severity": "alerts.models.Severity",
     },

@@ -20,10 +20,10 @@ from subsystems.event_log.models import PendingEvent
 from subsystems.event_log.streams import Stream, stream_of
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.severity import severity_of_priority
-from subsystems.messaging import fast_lane, outbox, queries
-from subsystems.messaging.channels import Channel, Party
+from subsystems.messaging import fast_lane, limits, outbox, queries
+from subsystems.messaging.channels import PLATFORM_SOURCES, Channel, Party
 from subsystems.messaging.envelope import MAX_BYTES, Envelope, check
-from subsystems.messaging.flows import check_flow, needs_open_request
+from subsystems.messaging.flows import FlowRefused, check_flow, needs_open_request
 from subsystems.messaging.models import DeadLetter, Delivery, Message
 from subsystems.messaging.pressure import delay_or_refuse
 
@@ -31,23 +31,30 @@ logger = logging.getLogger(__name__)
 KEEP = timedelta(days=2)  # what became of a message is told here so long; the event log tells it for good
 
 
-def publish(envelope: Envelope, *, system_id: int | None = None, reply_within: timedelta | None = None) -> Message:
+def publish(
+    envelope: Envelope, *, system_id: int | None = None, reply_within: timedelta | None = None, limited: bool = True
+) -> Message:
     """Record a message in the caller's transaction and send it after the commit.
 
     The row is the truth: what a crash or a dead broker keeps from leaving now, the relay sends later. With
-    *reply_within* an answer is awaited so long. Raises Invalid, FlowRefused, ChannelFull: nothing is written then, and
-    the door that let the request in records the refusal (`record_refusal`).
+    *reply_within* an answer is awaited so long. *limited* is False for what was counted against the rate limits
+    already. Raises Invalid, FlowRefused, RateLimited, ChannelFull: nothing is written then, and the door that let the
+    request in records the refusal (`record_refusal`, `rejections.record_rejection`).
     """
-    return publish_many([envelope], system_id=system_id, reply_within=reply_within)[0]
+    return publish_many([envelope], system_id=system_id, reply_within=reply_within, limited=limited)[0]
 
 
 def publish_many(
-    envelopes: Sequence[Envelope], *, system_id: int | None = None, reply_within: timedelta | None = None
+    envelopes: Sequence[Envelope],
+    *,
+    system_id: int | None = None,
+    reply_within: timedelta | None = None,
+    limited: bool = True,
 ) -> list[Message]:
     """Record several messages at once, in a few statements; all of them or none."""
     now = timezone.now()
     for envelope in envelopes:
-        _permit(envelope)
+        _permit(envelope, system_id, limited=limited)
     rows = [_row(envelope, system_id, reply_within, now) for envelope in envelopes]
     with transaction.atomic():
         Message.objects.bulk_create(rows)
@@ -62,7 +69,7 @@ def publish_batch(head: Envelope, payloads: Sequence[Mapping[str, Any]], *, syst
 
     *head* says everything else. Raises Invalid for payloads that JSON cannot hold or that together pass 1 MB.
     """
-    _permit(head)
+    _permit(head, system_id, limited=True)
     row = _row(head, system_id, None, timezone.now())
     row.batch, row.count = packed(payloads), len(payloads)
     with transaction.atomic():
@@ -103,16 +110,27 @@ def fact(type_: str, payload: Mapping[str, Any], *, priority: int = 5) -> Envelo
     )  # fmt: skip
 
 
-def send(envelope: Envelope, *, system_id: int | None, actor: str = "") -> Message:
+def send(
+    envelope: Envelope, *, system_id: int | None, actor: str = "", reply_within: timedelta | None = None
+) -> Message:
     """Publish on behalf of somebody outside: the door that records what it has to refuse. Raises what publish does."""
     try:
+        _refuse_inside(envelope)
         with transaction.atomic():
             if Message.objects.filter(id=envelope.id).exists():
                 raise Refused(f"A message {envelope.id} was sent before.", field="id", code="duplicate")
-            return publish(envelope, system_id=system_id)
+            return publish(envelope, system_id=system_id, reply_within=reply_within)
     except Refused as error:
         record_refusal(envelope, error, system_id=system_id, actor=actor)
         raise
+
+
+def _refuse_inside(envelope: Envelope) -> None:
+    """Refuse what only the platform itself may say, and pain, which has a door of its own."""
+    if envelope.channel is Channel.PLATFORM or envelope.sender in PLATFORM_SOURCES:
+        raise FlowRefused("Only the platform itself speaks so.", envelope)
+    if envelope.channel is Channel.ALGEDONIC:
+        raise FlowRefused("Pain and pleasure are raised as signals, which are recorded and followed up.", envelope)
 
 
 def record_refusal(envelope: Envelope, error: Refused, *, system_id: int | None, actor: str = "") -> None:
@@ -176,14 +194,16 @@ def forget_old(*, now: datetime) -> int:
     return Message.objects.filter(pk__in=numbers).delete()[0]
 
 
-def _permit(envelope: Envelope) -> None:
-    """Let a message pass that is well formed, allowed, and finds room. Raises Invalid, FlowRefused, ChannelFull."""
+def _permit(envelope: Envelope, system_id: int | None, *, limited: bool) -> None:
+    """Let a message pass that is well formed, allowed, within its limits, and finds room."""
     check(envelope)
     answers = needs_open_request(envelope) and queries.open_request(envelope) is not None
     check_flow(envelope, answers_open_request=answers)
     if envelope.channel is Channel.PLATFORM:
         return
     severity = severity_of_priority(envelope.priority)
+    if limited:
+        limits.check(envelope.channel, envelope.sender, severity, system_id)
     wait = delay_or_refuse(envelope.channel, severity, queries.channel_state(envelope.channel))
     if wait:
         time.sleep(wait)

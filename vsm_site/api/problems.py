@@ -21,6 +21,7 @@ from rest_framework.views import set_rollback
 
 from subsystems.kernel.errors import Invalid, NotListed, Refused, TransientError
 from subsystems.messaging.limits import RateLimited
+from subsystems.messaging.pressure import ChannelFull
 from subsystems.messaging.rejections import record_rejection
 from vsm_site.api.renderers import PROBLEM_TYPE
 
@@ -70,6 +71,10 @@ def describe(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
     match error:
         case RateLimited():
             return _rate_limited(error)
+        case ChannelFull():
+            wait = error.retry_after_seconds
+            body = document(429, error.code, error.detail) | {"retry_after": wait}
+            return body, {"Retry-After": str(math.ceil(wait))}
         case Refused():
             return _refused(error), {}
         case exceptions.APIException():

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
 from vsm_site.api.ingest import ingest
-from vsm_site.api.views import access, alerts, health, operations, tasks, telemetry
+from vsm_site.api.views import access, alerts, health, messages, operations, tasks, telemetry
 from vsm_site.api.views.root import RootView, SchemaView
 
 
@@ -31,6 +31,9 @@ router.register("series", telemetry.SeriesViewSet, basename="series")
 router.register("assessments", health.AssessmentViewSet, basename="assessment")
 router.register("alert-rules", alerts.AlertRuleViewSet, basename="alert-rule")
 router.register("alerts", alerts.AlertViewSet, basename="alert")
+router.register("messages", messages.MessageViewSet, basename="message")
+router.register("dead-letters", messages.DeadLetterViewSet, basename="dead-letter")
+router.register("channels", messages.ChannelViewSet, basename="channel")
 router.register("tasks/runs", tasks.RunViewSet, basename="run")
 
 app_name = "api"
