@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from alerts.models import Alert
 from subsystems.health.models import Assessment
+from subsystems.kernel import telemetry_events
 from subsystems.kernel.errors import TransientError
 from subsystems.messaging import limits
 from subsystems.messaging.limit_policy import parse_counter
@@ -65,6 +66,7 @@ class PlatformCollector(Collector):
             yield from self._outbox()
             yield from self._channels()
             yield from self._limits()
+            yield from _telemetry()
             hot.append(self._hot_tier)
         yield from self._of_hot_tier(hot)
 
@@ -234,3 +236,13 @@ def _rate_limited(counters: Mapping[str, int]) -> Iterator[Metric]:
     fallbacks = CounterMetricFamily("vsm_self_rate_limiter_fallbacks", "Checks made without the shared limiter.")
     fallbacks.add_metric([], counters.get(limits.FALLBACKS, 0))
     yield from (refused, fallbacks)
+
+
+def _telemetry() -> Iterator[Metric]:
+    """What was told in this process: the names are declared, so the labels are bounded."""
+    told = CounterMetricFamily("vsm_telemetry_events", "Telemetry events of this process.", labels=["event"])
+    for name, n in telemetry_events.collector.counts().items():
+        told.add_metric([name], n)
+    failures = CounterMetricFamily("vsm_self_telemetry_handler_failures", "Telemetry handlers that raised.")
+    failures.add_metric([], telemetry_events.bus.failure_count())
+    yield from (told, failures)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 from django.utils.module_loading import autodiscover_modules
 
+from subsystems.kernel.plug_ins import loaded
 from subsystems.messaging.channels import Party, parse_party
 from subsystems.messaging.envelope import Envelope
 
@@ -102,5 +102,5 @@ def all_handlers() -> list[Handler]:
 def discover() -> None:
     """Load the `handlers` module of each room and the entry points of installed projects, once per process."""
     autodiscover_modules("handlers")
-    for entry in entry_points(group=ENTRY_POINTS):
-        entry.load()
+    for _ in loaded(ENTRY_POINTS):
+        pass

@@ -27,6 +27,7 @@ from kombu.exceptions import OperationalError
 from subsystems.kernel.errors import Refused
 from subsystems.kernel.health import mean_known
 from subsystems.kernel.slots import slot_of
+from subsystems.kernel.telemetry_events import span
 from subsystems.messaging.live import push
 from subsystems.messaging.services import announce
 from subsystems.messaging.slots import claim, slot_once
@@ -186,11 +187,13 @@ async def _gather(by_kind: Mapping[str, Sequence[UnitRef]], context: Context) ->
 
 
 async def _collect_kind(adapter: Adapter, refs: Sequence[UnitRef], context: Context) -> list[Reading]:
+    told = {"unit_id": adapter.kind, "operation": "collect", "units": len(refs)}
     try:
-        async with asyncio.timeout(CYCLE_TIMEOUT_SECONDS):
-            if adapters.is_built_in(adapter):
-                return await adapter.collect(refs, context)
-            return await _collect_apart(adapter, refs, context)
+        with span("vsm.s1.operation", told):
+            async with asyncio.timeout(CYCLE_TIMEOUT_SECONDS):
+                if adapters.is_built_in(adapter):
+                    return await adapter.collect(refs, context)
+                return await _collect_apart(adapter, refs, context)
     except TimeoutError:
         return [_not_collected(ref, f"no answer within {CYCLE_TIMEOUT_SECONDS:g} s") for ref in refs]
     except Exception as error:  # the door of adapters: one that breaks costs its own units, never the tick

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from subsystems.event_log.models import Event, PendingEvent
 from subsystems.s1_operations.adapters.base import FleetRef, UnitRef
 from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s1_operations.sealing import unseal
@@ -77,6 +79,15 @@ def fleet_ref(fleet: Fleet, units: Sequence[Unit], own_queues: Sequence[str]) ->
         queues=tuple(dict.fromkeys([*(own_queues if fleet.own else ()), *queues])),
         foreign_queues=frozenset() if fleet.own else frozenset(own_queues),
     )
+
+
+def executed_before(message_id: str, event_type: str) -> dict[str, Any] | None:
+    """Return what an event of *event_type* says of the message, or None when it has not happened yet."""
+    for rows in (PendingEvent.objects, Event.objects):
+        found = rows.filter(message_id=message_id, type=event_type).values_list("data", flat=True).first()
+        if found is not None:
+            return dict(json.loads(found))
+    return None
 
 
 def _rfc3339(moment: datetime | None) -> str | None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.telemetry_events import emit, span
 from subsystems.kernel.triggerable import Arguments, Triggerable, find
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.envelope import Envelope
@@ -45,6 +46,8 @@ def trigger(name: str, arguments: dict[str, Any], *, by: User | None) -> TaskRun
             payload={"run_id": str(run.pk)},
         )
     )
+    decision = {"decision": TRIGGERED, "subject": name}
+    transaction.on_commit(lambda: emit("vsm.s3.control.decision", {"count": 1}, decision))
     return run
 
 
@@ -56,7 +59,8 @@ def run(run_id: str, *, worker: str) -> bool:
 
     row = TaskRun.objects.get(pk=UUID(run_id))
     try:
-        result = _run(row)
+        with span("vsm.s1.operation", {"unit_id": row.worker, "operation": row.name}):
+            result = _run(row)
     except Exception as error:  # noqa: BLE001  (the documented door: whatever a triggered function does is told to its caller)
         _finish(row, TaskRun.State.FAILED, error=f"{type(error).__name__}: {error}")
     else:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
+from django.contrib import admin
+from django.db import models, transaction
+from django.http import HttpRequest
+
+from subsystems.kernel.telemetry_events import emit
 from subsystems.messaging.admin import HistoryAdmin
 from subsystems.s5_policy.models import AlertPolicy, Decision, ViabilityPolicy
 
 
+class PolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Policy that people change; each change is told."""
+
+    def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        about = {"policy": str(obj._meta.verbose_name), "actor": request.user.get_username()}
+        transaction.on_commit(lambda: emit("vsm.s5.policy.update", {"count": 1}, about))
+
+
 @admin.register(ViabilityPolicy)
-class ViabilityPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ViabilityPolicyAdmin(PolicyAdmin):
     list_display = ["system", "viability_threshold", "critical_threshold"]
     search_fields = ["system__slug", "system__name"]
     list_select_related = ["system"]
@@ -21,7 +35,7 @@ class ViabilityPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(AlertPolicy)
-class AlertPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AlertPolicyAdmin(PolicyAdmin):
     list_display = [
         "system",
         "max_alerts_per_hour",
