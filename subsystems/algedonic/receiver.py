@@ -57,11 +57,12 @@ def _receive_repeat(envelope: Envelope, system_id: int | None, now: datetime) ->
     """Count one more of an identical critical signal; one that was ended meanwhile hurts anew."""
     key = str(envelope.payload["signal_id"])
     grouped = Signal.objects.filter(pk=key, state__in=OPEN_STATES)
-    if not grouped.update(times_seen=F("times_seen") + 1, last_seen_at=Greatest(F("last_seen_at"), envelope.timestamp)):
+    said_at = envelope.timestamp or now
+    if not grouped.update(times_seen=F("times_seen") + 1, last_seen_at=Greatest(F("last_seen_at"), said_at)):
         return _adopt(envelope, system_id)
     signal = grouped.select_related("system").first()
     if signal is not None:
-        detect(signal, at=envelope.timestamp)
+        detect(signal, at=said_at)
         emission.told(signal.pk, envelope.recipient, 0, repeat=True)
     return signal
 

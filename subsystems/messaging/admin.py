@@ -30,8 +30,8 @@ class DeliveryInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Delivery
     extra = 0
     can_delete = False
-    fields = ["handler", "state", "attempts", "history", "at"]
-    readonly_fields = fields
+    fields = ("handler", "state", "attempts", "history", "at")
+    readonly_fields = ("handler", "state", "attempts", "history", "at")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -40,7 +40,7 @@ class Envelope:
     type: str
     payload: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=new_id)
-    timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
+    timestamp: datetime | None = None  # when it was accepted; not known before
     metadata: Mapping[str, Any] = field(default_factory=dict)
     correlation_id: str = ""
     reply_to: str = ""
@@ -60,7 +60,7 @@ class Envelope:
             "channel": str(self.channel),
             "type": self.type,
             "payload": dict(self.payload),
-            "timestamp": _moment(self.timestamp),
+            "timestamp": _moment(self.timestamp) if self.timestamp else None,
             "metadata": dict(self.metadata),
             "correlation_id": self.correlation_id,
             "reply_to": self.reply_to,
@@ -83,7 +83,7 @@ class Envelope:
                 channel=_word(body, "channel", parse_channel),
                 type=_text(body, "type", 80),
                 payload=_object(body, "payload"),
-                timestamp=_time(body, "timestamp") or datetime.now(UTC),
+                timestamp=_time(body, "timestamp"),
                 metadata=_object(body, "metadata"),
                 correlation_id=_text(body, "correlation_id", MAX_ID),
                 reply_to=_text(body, "reply_to", MAX_ID),

@@ -21,7 +21,9 @@ from subsystems.kernel.errors import Refused
 from subsystems.kernel.strict_json import loads
 from subsystems.messaging import services
 from subsystems.messaging.envelope import MAX_BYTES, Envelope
+from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.models import DeadLetter
+from subsystems.messaging.rejections import record_rejection
 from subsystems.messaging.topology import DEAD, INBOUND
 from subsystems.messaging.wire import ERRORS
 from subsystems.recursion.models import ApiToken, System
@@ -92,6 +94,8 @@ def receive_inbound(delivered: Delivered) -> None:
         system = _system_of(delivered.headers or {}, body)
         services.send(Envelope.from_wire(body), system_id=system.pk, actor="amqp")
     except Refused as error:
+        if isinstance(error, RateLimited):
+            record_rejection(error)
         if error.code != DUPLICATE:
             reason = f"{error.field}: {error.detail}" if error.field else error.detail
             _quarantine(delivered, raw, INBOUND.name, "unreadable", reason)

@@ -24,9 +24,12 @@ from subsystems.messaging import services
 from subsystems.messaging.channels import Party
 from subsystems.messaging.envelope import Envelope
 from subsystems.messaging.handlers import Delivered, Handler, handlers_of
+from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.models import DeadLetter, Delivery, Message
 from subsystems.messaging.outbox import OPEN
+from subsystems.messaging.pressure import ChannelFull
 from subsystems.messaging.queries import envelope_of
+from subsystems.messaging.rejections import record_rejection
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
@@ -195,7 +198,10 @@ def _retry_or_bury(row: Message, errors: Sequence[Exception]) -> None:
     attempts = row.attempts + 1
     why = "; ".join(_words(error) for error in errors)
     Message.objects.filter(pk=row.pk).update(attempts=attempts, last_error=why[:500])
-    if attempts >= MAX_ATTEMPTS or any(isinstance(error, Refused) for error in errors):
+    for error in errors:
+        if isinstance(error, RateLimited):
+            record_rejection(error)
+    if attempts >= MAX_ATTEMPTS or any(map(_is_final, errors)):
         _bury(row, "failed", why)
         return
     due_at = timezone.now() + BACKOFF[min(attempts, len(BACKOFF)) - 1]
@@ -219,6 +225,11 @@ def _record(row: Message, type_: str, data: Mapping[str, Any]) -> None:
         Stream.AUDIT, type_, data, system_id=row.system_id, message_id=row.id,
         correlation_id=row.correlation_id or row.id,
     )  # fmt: skip
+
+
+def _is_final(error: Exception) -> bool:
+    """Return whether another try would end the same way; what found no room may find some later."""
+    return isinstance(error, Refused) and not isinstance(error, RateLimited | ChannelFull)
 
 
 def _words(error: Exception) -> str:

@@ -15,6 +15,8 @@ DOORS = {
     "__init__.py", "live.py", "redis_sequence.py", "slots.py", "collection.py", "store.py", "memory.py",
     "redis_tier.py", "registry.py", "warm.py", "receiver.py", "evaluator.py", "lifecycle.py",
     "limits.py", "redis_limiter.py", "rejections.py",
+    "fast_lane.py", "handlers.py", "inbound.py", "outbox.py", "receiving.py", "relay.py", "topology.py", "wire.py",
+    "bulk.py", "projections.py",
     "emission.py", "aggregation.py", "canary.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}

@@ -40,7 +40,7 @@ class DeadLetterFilter(django_filters.FilterSet):  # type: ignore[misc]
 class MessageSerializer(serializers.ModelSerializer[Message]):
     """A message of the list; `from` and `to` as on the wire."""
 
-    system = serializers.SlugField(source="system.slug", read_only=True, allow_null=True, default=None)  # type: ignore[assignment]
+    system = serializers.SlugField(source="system.slug", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Message
