@@ -16,7 +16,16 @@ from typing import Any
 from benchmarks.result import MARK
 
 HERE = Path(__file__).parent
-ALL = ["dispatch", "rate_limiter", "hot_tier", "collection_cost", "full_cycle", "idle_memory", "event_to_dashboard"]
+ALL = [
+    "dispatch",
+    "rate_limiter",
+    "event_log",
+    "hot_tier",
+    "collection_cost",
+    "full_cycle",
+    "idle_memory",
+    "event_to_dashboard",
+]
 TIMEOUT_SECONDS = 180
 
 

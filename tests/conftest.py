@@ -28,6 +28,7 @@ from subsystems.messaging import fast_lane, limits, queries, rejections
 from subsystems.messaging.topology import CONSUMED
 from subsystems.telemetry import registry
 from subsystems.telemetry.store import hot_tier
+from tests.support.append_only import emptied_event_log as emptied_event_log  # every flush needs it
 from vsm_site import transport
 from vsm_site.celery import app
 

@@ -239,10 +239,20 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+        # A copy of the signed ends of the event log outside the database; `verify_events --checkpoints` reads it.
+        "event_checkpoints": {
+            "class": "logging.handlers.WatchedFileHandler",
+            "filename": HOME / "event_checkpoints.log",
+            "formatter": "line",
+            "delay": True,
+        },
+    },
     "root": {"handlers": ["console"], "level": ENV.log_level},
     "loggers": {
         "axes": {"level": "WARNING"},
+        "subsystems.event_log.checkpoints": {"level": "INFO", "handlers": ["event_checkpoints"], "propagate": True},
         **({} if ENV.log_level == "DEBUG" else _CHATTY),
         **{f"subsystems.{name}": {"level": level} for name, level in subsystem_log_levels().items()},
     },

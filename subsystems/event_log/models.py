@@ -6,6 +6,11 @@ from django.db import models
 from django.utils import timezone
 
 
+def no_hash() -> bytes:
+    """Return what the first event follows."""
+    return bytes(32)
+
+
 class EventFields(models.Model):
     """What an event says. *data* is canonical JSON text, kept byte for byte because its hash is."""
 
@@ -51,3 +56,65 @@ class Event(EventFields):
 
     def __str__(self) -> str:
         return f"{self.position} {self.type}"
+
+
+class ChainHead(models.Model):
+    """The end of the chain, one row. Whoever holds its lock is the only sealer."""
+
+    position = models.BigIntegerField(default=0)
+    hash = models.BinaryField(max_length=32, default=no_hash)
+    sequences = models.JSONField(default=dict, help_text="The last sequence of each stream")
+    checkpoint_position = models.BigIntegerField(default=0)
+    checkpoint_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"head at {self.position}"
+
+
+class EventCheckpoint(models.Model):
+    """The hash of one event, signed with a key that is not in the database; never changed, never deleted."""
+
+    position = models.BigIntegerField(primary_key=True)
+    hash = models.BinaryField(max_length=32)
+    signature = models.CharField(max_length=64)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-position"]
+
+    def __str__(self) -> str:
+        return f"checkpoint at {self.position}"
+
+
+class HandlerPosition(models.Model):
+    """How far one event handler has come; moved in the transaction of its effect."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    position = models.BigIntegerField(default=0, help_text="The last event it has dealt with")
+    failures = models.PositiveIntegerField(default=0, help_text="In a row, at the event after its position")
+    last_error = models.TextField(blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    replay_seen_at = models.DateTimeField(null=True, blank=True, help_text="Set while a replay is at work")
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.position}"
+
+
+class EventCount(models.Model):
+    """Read model: how many events of a type a stream got in an hour."""
+
+    stream = models.CharField(max_length=40)
+    type = models.CharField(max_length=80)
+    hour = models.DateTimeField()
+    count = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["-hour", "stream", "type"]
+        constraints = [models.UniqueConstraint(fields=["stream", "type", "hour"], name="event_count_once")]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.type} {self.hour:%Y-%m-%d %H}"

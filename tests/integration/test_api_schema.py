@@ -47,7 +47,7 @@ def test_every_resource_is_in_it(schema: dict[str, Any]) -> None:
     """Also the one that is a plain view."""
     expected = [
         "systems", "units", "fleets", "series", "query", "ingest", "assessments", "viability", "alert-rules", "alerts",
-        "tasks", "tokens", "members", "me",
+        "events", "tasks", "tokens", "members", "me",
     ]  # fmt: skip
 
     assert {f"/api/v1/{name}/" for name in expected} <= set(schema["paths"])

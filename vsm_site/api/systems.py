@@ -75,3 +75,10 @@ def operated_system(request: Request, given: System | None) -> System:
     """Return the system that something is to be made in. Raises Invalid when the caller may not operate it."""
     user, token = caller(request)
     return choose_system(user, token, "operate", None if given is None else given.slug)
+
+
+def require_root_admin(request: Request) -> None:
+    """Raise PermissionDenied unless the caller administers the root system, and with it the whole platform."""
+    user, token = caller(request)
+    if not systems_for(user, "admin", token).filter(slug=ROOT_SLUG).exists():
+        raise PermissionDenied("This needs the scope 'admin' in the root system.")

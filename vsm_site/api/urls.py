@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
 from vsm_site.api.ingest import ingest
-from vsm_site.api.views import access, alerts, health, messages, operations, tasks, telemetry
+from vsm_site.api.views import access, alerts, events, health, messages, operations, tasks, telemetry
 from vsm_site.api.views.root import RootView, SchemaView
 
 
@@ -34,6 +34,7 @@ router.register("alerts", alerts.AlertViewSet, basename="alert")
 router.register("messages", messages.MessageViewSet, basename="message")
 router.register("dead-letters", messages.DeadLetterViewSet, basename="dead-letter")
 router.register("channels", messages.ChannelViewSet, basename="channel")
+router.register("events", events.EventViewSet, basename="event")
 router.register("tasks/runs", tasks.RunViewSet, basename="run")
 
 app_name = "api"
@@ -45,6 +46,8 @@ urlpatterns = [
     path("v1/ingest/", ingest, name="ingest"),
     path("v1/query/", telemetry.QueryView.as_view(), name="query"),
     path("v1/viability/", health.ViabilityView.as_view(), name="viability"),
+    path("v1/events/verify/", events.VerifyView.as_view(), name="events-verify"),
+    path("v1/events/replay/", events.ReplayView.as_view(), name="events-replay"),
     path("v1/tasks/", tasks.TasksView.as_view(), name="tasks"),
     path("v1/tasks/<str:name>/trigger/", tasks.TriggerView.as_view(), name="trigger"),
     path("v1/", include(router.urls)),

@@ -27,6 +27,7 @@ LISTS = {
     "messages": "api:message-list",
     "dead-letters": "api:dead-letter-list",
     "channels": "api:channel-list",
+    "events": "api:event-list",
     "tasks": "api:tasks",
     "runs": "api:run-list",
     "tokens": "api:token-list",

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 
 from subsystems.kernel import triggerable
 from subsystems.kernel.errors import NotListed, Refused
+from subsystems.recursion.queries import ROOT_SLUG, Principal, systems_for
 from subsystems.s3_control import services
 from subsystems.s3_control.models import TaskRun
 from subsystems.s3_control.queries import run_body
@@ -39,6 +40,8 @@ def trigger(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     assert isinstance(request.user, User)  # nobody else passes `operating`
     try:
         entry = triggerable.find(name)
+        if not _may(request.user, entry):
+            raise Refused("Only administrators of the root system may trigger this.")
         arguments = schema_fields.arguments(schema_fields.fields(entry.schema()), request.POST.dict())
         services.trigger(name, arguments, by=request.user)
     except NotListed as error:
@@ -54,6 +57,7 @@ def _shown(
     entries = [
         (entry, _inputs(entry, request.POST if entry.name == failed else {}, {field: error}))
         for entry in triggerable.listed()
+        if _may(request.user, entry)
     ]
     return page(
         request,
@@ -66,6 +70,10 @@ def _shown(
         error=error,
         script={"runs": [run_body(run) for run in _last_runs()]},
     )
+
+
+def _may(user: Principal, entry: triggerable.Triggerable) -> bool:
+    return entry.scope != "admin" or systems_for(user, "admin").filter(slug=ROOT_SLUG).exists()
 
 
 def _inputs(

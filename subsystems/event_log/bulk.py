@@ -1,0 +1,86 @@
+"""Many rows at once, past the ORM: COPY on PostgreSQL, one prepared statement elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models
+
+from subsystems.event_log.chain import FIELDS
+from subsystems.event_log.models import Event, PendingEvent
+
+PENDING_FIELDS = FIELDS[2:-1]
+_TAKE = """
+    DELETE FROM event_log_pendingevent WHERE number IN (
+        SELECT number FROM (
+            SELECT number, SUM(LENGTH(data)) OVER (ORDER BY number) - LENGTH(data) AS before FROM (
+                SELECT number, data FROM event_log_pendingevent ORDER BY number LIMIT %s
+            ) AS oldest
+        ) AS measured WHERE before < %s
+    ) RETURNING number, stream, type, version, system_id, data, message_id, correlation_id, actor, at
+"""
+_READ = """
+    SELECT position, sequence, stream, type, version, system_id, data, message_id, correlation_id, actor, at, hash
+    FROM event_log_event WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
+"""
+_COUNT = """
+    INSERT INTO event_log_eventcount (stream, type, hour, count) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (stream, type, hour) DO UPDATE SET count = event_log_eventcount.count + excluded.count
+"""
+
+
+def take_pending(limit: int, max_characters: int) -> list[tuple[Any, ...]]:
+    """Delete the oldest pending events and return their fields in order, at most *limit* and about *max_characters*."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [limit, max_characters])
+        rows = cursor.fetchall()
+    rows.sort()  # by number, which is unique; the database returns them as it finds them
+    return [row[1:] for row in rows]
+
+
+def write_pending(events: Iterable[PendingEvent]) -> None:
+    _write(PendingEvent, PENDING_FIELDS, (_pending_row(event) for event in events))
+
+
+def write_events(rows: Iterable[Sequence[Any]]) -> None:
+    """Write sealed events, rows as in `chain.FIELDS`."""
+    _write(Event, FIELDS, rows)
+
+
+def read_events(after: int, until: int, limit: int) -> list[tuple[Any, ...]]:
+    """Return the events with *after* < position <= *until* as rows of `chain.FIELDS`, the first *limit* by position."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [after, until, limit])
+        return list(cursor.fetchall())
+
+
+def add_counts(counts: Iterable[tuple[str, str, datetime, int]]) -> None:
+    """Add to the counts of stream, type and hour."""
+    adapted = [(stream, type_, _moment(hour), count) for stream, type_, hour, count in counts]
+    with connection.cursor() as cursor:
+        cursor.executemany(_COUNT, adapted)
+
+
+def _write(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    table, columns = model._meta.db_table, ", ".join(fields)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            places = ", ".join(["%s"] * len(fields))
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({places})", list(rows))  # noqa: S608  (names of ours)
+
+
+def _pending_row(event: PendingEvent) -> tuple[Any, ...]:
+    return (
+        event.stream, event.type, event.version, event.system_id, event.data, event.message_id, event.correlation_id,
+        event.actor, _moment(event.at),
+    )  # fmt: skip
+
+
+def _moment(at: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(at)
