@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,10 +30,14 @@ LISTED_WITH = Party.S3  # a low signal is on S3's list and nowhere else
 
 
 def emit(signal: Signal, plan: Plan) -> Signal:
-    """Write a new signal and tell its recipients, in the caller's transaction. Raises RateLimited, ChannelFull."""
+    """Write a new signal and tell its recipients, in the caller's transaction.
+
+    It counts once against the limits, however many are told. Raises FlowRefused, RateLimited, ChannelFull.
+    """
+    first = plan.recipients[0] if plan.recipients else LISTED_WITH
+    check_flow(envelope(signal, first, plan.priority), answers_open_request=False)
+    limits.check(Channel.ALGEDONIC, Party(signal.origin), plan.severity, signal.system_id)
     if not plan.recipients:
-        check_flow(envelope(signal, LISTED_WITH, plan.priority), answers_open_request=False)
-        limits.check(Channel.ALGEDONIC, Party(signal.origin), plan.severity, signal.system_id)
         signal.received_at = signal.raised_at
     signal.save(force_insert=True)
     append_emitted(signal, plan)
@@ -44,15 +48,13 @@ def emit(signal: Signal, plan: Plan) -> Signal:
     return signal
 
 
-def tell_parties(signal: Signal, parties: Iterable[Party], *, level: int, at: datetime) -> None:
+def tell_parties(signal: Signal, parties: Sequence[Party], *, level: int, at: datetime) -> None:
     """Send each of *parties* a message of its own about *signal*; all have the signal's id as their correlation."""
-    parties = list(parties)
     _route(signal, parties, level, at)
-    first, *copies = parties
-    urgency = PRIORITY[Severity(signal.severity)] if level == 0 else KNOWN_PRIORITY
-    letters = [envelope(signal, first, urgency, level=level)]
-    letters += [envelope(signal, party, KNOWN_PRIORITY, level=level) for party in copies]
-    publish_many(letters, system_id=signal.system_id)
+    urgency = PRIORITY[Severity(signal.severity)]
+    urgency = urgency if level == 0 else min(urgency, KNOWN_PRIORITY)
+    letters = [envelope(signal, party, urgency, level=level) for party in parties]
+    publish_many(letters, system_id=signal.system_id, limited=False)
 
 
 def envelope(signal: Signal, recipient: Party, priority: int, *, level: int = 0, repeat_of: str = "") -> Envelope:
@@ -139,7 +141,7 @@ def fingerprint(signal: Signal) -> str:
 
 
 def _route(
-    signal: Signal, parties: Iterable[Party], level: int, told_at: datetime, heard_at: datetime | None = None
+    signal: Signal, parties: Sequence[Party], level: int, told_at: datetime, heard_at: datetime | None = None
 ) -> None:
     rows = [SignalRoute(signal=signal, party=p, level=level, told_at=told_at, heard_at=heard_at) for p in parties]
     SignalRoute.objects.bulk_create(rows, ignore_conflicts=True)

@@ -13,8 +13,7 @@ from subsystems.messaging.channels import Channel, Party
 TYPE = "algedonic.signal"  # of the message that tells of a signal
 CANARY_TYPE = "algedonic.canary"
 CANARY_PRIORITY = 10
-# Of copies, repeats and reminders: behind every new critical signal, and not limited again, as they tell of one that
-# was let in already.
+# Of repeats and reminders at most: a storm of one pain must let the next new one pass.
 KNOWN_PRIORITY = PRIORITY[Severity.CRITICAL] - 1
 BYPASS = (Severity.CRITICAL, Severity.HIGH)  # 000-63: past S3, up to S5
 ROUTES: dict[Severity, tuple[Party, ...]] = {

@@ -129,7 +129,11 @@ def _repeat(signal: Signal, twin: Signal, plan: Plan) -> None:
     transaction lasts.
     """
     emission.append_emitted(signal, plan, repeat_of=twin.pk)
-    publish(emission.envelope(signal, Party.S5, KNOWN_PRIORITY, repeat_of=twin.pk), system_id=signal.system_id)
+    publish(
+        emission.envelope(signal, Party.S5, KNOWN_PRIORITY, repeat_of=twin.pk),
+        system_id=signal.system_id,
+        limited=False,
+    )
 
 
 def _count_refused(signal: Signal) -> None:
