@@ -1,6 +1,11 @@
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
+from subsystems.kernel import plug_ins
+
+# Projects may have these called in any process from its start; the registers of messages and events load their own.
+FROM_THE_START = ("vsm.operations", "vsm.telemetry_handlers")
+
 
 class VsmSiteConfig(AppConfig):
     name = "vsm_site"
@@ -9,3 +14,5 @@ class VsmSiteConfig(AppConfig):
     def ready(self) -> None:
         """Load every app's tasks in every process: the web server too must know what may be triggered."""
         autodiscover_modules("tasks")
+        for group in FROM_THE_START:
+            plug_ins.load(group)

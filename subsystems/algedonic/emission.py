@@ -17,7 +17,8 @@ from subsystems.algedonic.models import Signal, SignalRoute, SignalTally
 from subsystems.algedonic.routes import KNOWN_PRIORITY, TYPE, Plan
 from subsystems.event_log import services as event_log
 from subsystems.event_log.streams import Stream
-from subsystems.kernel.severity import PRIORITY, Severity
+from subsystems.kernel import telemetry_events
+from subsystems.kernel.severity import INTENSITY, PRIORITY, Severity
 from subsystems.kernel.times import moment_text
 from subsystems.messaging import limits
 from subsystems.messaging.channels import Channel, Party
@@ -85,7 +86,10 @@ def envelope(signal: Signal, recipient: Party, priority: int, *, level: int = 0,
 
 
 def append_emitted(signal: Signal, plan: Plan, *, repeat_of: str = "") -> None:
-    """Record the documented event `AlgedonicSignalEmitted` (requirements 004-19)."""
+    """Record the documented event `AlgedonicSignalEmitted` (requirements 004-19), and tell it as telemetry (000-20)."""
+    numbers = {"severity": INTENSITY[Severity(signal.severity)]}
+    told = {"source": signal.source, "signal_id": repeat_of or signal.pk}
+    transaction.on_commit(lambda: telemetry_events.emit(f"vsm.algedonic.{signal.type}", numbers, told), robust=True)
     metadata: dict[str, Any] = {
         "timestamp": moment_text(signal.raised_at),
         "escalation_path": [str(party) for party in plan.escalation_path],

@@ -32,10 +32,13 @@ class OperationExecuted(TypedEvent):
 
     stream = Stream.OPERATIONS
     subsystem = "system1"
+    about = frozenset({"operation", "handler"})
 
     operation_id: str = Field(max_length=64)
-    input_variety: float = Field(ge=0, description="Bits")
-    output_variety: float = Field(ge=0, description="Bits")
+    operation: str = ""
+    handler: str = ""
+    input_variety: float | None = Field(default=None, ge=0, description="Bits; unknown when nobody measured it")
+    output_variety: float | None = Field(default=None, ge=0, description="Bits; unknown when nobody measured it")
     execution_time: float = Field(ge=0, description="Milliseconds")
     result: Any = None
 

@@ -18,3 +18,9 @@ def loaded(group: str) -> Iterator[tuple[str, object]]:
             logger.exception("The plug-in %s (%s) of %s could not be loaded.", point.name, point.value, group)
         else:
             yield point.name, found
+
+
+def load(group: str) -> None:
+    """Import what *group* names, for what importing it registers."""
+    for _ in loaded(group):
+        pass

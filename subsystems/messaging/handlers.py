@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.module_loading import autodiscover_modules
 
-from subsystems.kernel.plug_ins import loaded
+from subsystems.kernel import plug_ins
 from subsystems.messaging.channels import Party, parse_party
 from subsystems.messaging.envelope import Envelope
 
@@ -102,5 +102,4 @@ def all_handlers() -> list[Handler]:
 def discover() -> None:
     """Load the `handlers` module of each room and the entry points of installed projects, once per process."""
     autodiscover_modules("handlers")
-    for _ in loaded(ENTRY_POINTS):
-        pass
+    plug_ins.load(ENTRY_POINTS)

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from subsystems.kernel import plug_ins
 from subsystems.kernel.errors import Invalid, NotListed
-from subsystems.kernel.plug_ins import loaded
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.envelope import TYPE, Envelope
 from subsystems.messaging.selection import Candidate, Strategy, choose
@@ -113,8 +113,7 @@ def listed() -> dict[str, list[OperationHandler]]:
 @cache
 def load_plug_ins() -> None:
     """Load the operations of installed projects, once per process: importing their modules offers them."""
-    for _ in loaded(ENTRY_POINTS):
-        pass
+    plug_ins.load(ENTRY_POINTS)
 
 
 def chosen_for(operation: Operation) -> tuple[OperationHandler, Operation]:

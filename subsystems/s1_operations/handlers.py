@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from subsystems.event_log.services import append
-from subsystems.event_log.streams import Stream
+from subsystems.event_log.event_types import OperationExecuted
+from subsystems.event_log.services import record
 from subsystems.kernel.errors import Invalid
 from subsystems.kernel.telemetry_events import span
 from subsystems.kernel.triggerable import Arguments
@@ -24,8 +24,6 @@ from subsystems.messaging.operations import (
     counted,
 )
 from subsystems.s1_operations.queries import executed_before
-
-EXECUTED = "OperationExecuted"  # 004-18
 
 
 class Request(Arguments):
@@ -47,7 +45,7 @@ def execute(envelope: Envelope, context: Delivered) -> dict[str, Any]:
 @handles("s1", REQUESTED_LONG, name="s1.long_operations", long=True)
 def execute_long(envelope: Envelope, context: Delivered) -> dict[str, Any]:
     """Carry out an operation that takes long. Once it is recorded a second delivery finds its result."""
-    before = executed_before(envelope.id, EXECUTED)
+    before = executed_before(envelope.id, OperationExecuted.name())
     return before or _carried_out(*chosen_for(_asked(envelope, context)), envelope)
 
 
@@ -71,17 +69,17 @@ def _carried_out(handler: OperationHandler, operation: Operation, envelope: Enve
         outcome = outcome if isinstance(outcome, Outcome) else Outcome(outcome)
         if len(encoded(outcome.result, "result")) > MAX_BYTES:
             raise Invalid(f"is larger than {MAX_BYTES:,} bytes", field="result", code="too_large")
-    executed = {
-        "operation_id": operation.id,
-        "operation": operation.name,
-        "handler": handler.name,
-        "input_variety": outcome.input_variety,
-        "output_variety": outcome.output_variety,
-        "execution_time": round(1000 * (perf_counter() - started), 3),  # milliseconds
-        "result": outcome.result,
-    }
-    append(
-        Stream.OPERATIONS, EXECUTED, executed, system_id=operation.system_id, message_id=envelope.id,
+    executed = OperationExecuted(
+        operation_id=operation.id,
+        operation=operation.name,
+        handler=handler.name,
+        input_variety=outcome.input_variety,
+        output_variety=outcome.output_variety,
+        execution_time=round(1000 * (perf_counter() - started), 3),
+        result=outcome.result,
+    )
+    record(
+        executed, system_id=operation.system_id, message_id=envelope.id,
         correlation_id=envelope.correlation_id or envelope.id,
     )  # fmt: skip
-    return executed
+    return executed.model_dump(mode="json")

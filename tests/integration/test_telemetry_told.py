@@ -10,6 +10,7 @@ from django.db import transaction
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
+from subsystems.algedonic.services import raise_signal
 from subsystems.kernel import telemetry_events
 from subsystems.kernel import triggerable as register
 from subsystems.kernel.triggerable import Arguments, triggerable
@@ -57,6 +58,19 @@ def test_what_was_rolled_back_was_not_decided(heard: Heard) -> None:
         transaction.set_rollback(True)
 
     assert heard == []
+
+
+@pytest.mark.parametrize("kind", ["pain", "pleasure"])
+def test_a_signal_that_was_raised_is_told(
+    heard: Heard, kind: Any, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    """With the number of its severity (requirement 000-20)."""
+    with django_capture_on_commit_callbacks(execute=True):
+        signal = raise_signal(type=kind, source="till-1", severity="high", system_id=root_system().pk)
+
+    assert signal is not None
+    about = {"source": "till-1", "signal_id": signal.pk}
+    assert [each for each in heard if "algedonic" in each[0]] == [(f"vsm.algedonic.{kind}", {"severity": 0.8}, about)]
 
 
 @pytest.mark.parametrize(("task", "end"), [("diagnostics.echo", "stop"), ("test.breaks", "exception")])
