@@ -26,7 +26,7 @@ ALL = [
     "idle_memory",
     "event_to_dashboard",
 ]
-TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 600
 
 
 def main() -> int:

@@ -6,23 +6,21 @@ entry point `vsm.event_handlers`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Literal
 
 from django.utils.module_loading import autodiscover_modules
 
 from subsystems.event_log.recorded import Recorded
 from subsystems.event_log.streams import Stream
+from subsystems.kernel import plug_ins
 from subsystems.kernel.errors import NotListed
 
-logger = logging.getLogger(__name__)
 ENTRY_POINTS = "vsm.event_handlers"
 Effect = Callable[[Sequence[Recorded]], None]
-Reset = Callable[[], None]
+Reset = Callable[[], object]
 Start = Literal["current", "beginning"]
 
 
@@ -84,8 +82,4 @@ def forget(name: str) -> None:
 @cache
 def _load() -> None:
     autodiscover_modules("projections")
-    for point in entry_points(group=ENTRY_POINTS):
-        try:
-            point.load()
-        except Exception:  # a stranger's code: it is left out and stops nothing else
-            logger.exception("The event handlers %s (%s) could not be loaded.", point.name, point.value)
+    plug_ins.load(ENTRY_POINTS)

@@ -188,7 +188,9 @@ def _refuse_unstorable(row: PendingEvent) -> None:
     for field, length in _LENGTHS.items():
         text = getattr(row, field)
         if len(text) > length or "\0" in text or not _is_text(text):
-            raise Invalid(f"{field} of an event is a text of at most {length} characters, none of them NUL.", field=field)
+            raise Invalid(
+                f"{field} of an event is a text of at most {length} characters, none of them NUL.", field=field
+            )
 
 
 def _is_text(text: str) -> bool:
