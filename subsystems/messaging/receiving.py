@@ -81,7 +81,7 @@ def _handle_together(rows: Sequence[Message], worker: str) -> bool:
 
 def _handle_alone(row: Message, worker: str) -> bool:
     found = hearers(row)
-    if not found:
+    if not found and not _answers(row):
         _bury(row, "no_handler", f"Nobody listens to {row.type} for {row.recipient}.")
         return False
     errors = [error for handler in found if (error := _try(handler, row, worker)) is not None]
@@ -90,6 +90,12 @@ def _handle_alone(row: Message, worker: str) -> bool:
         return False
     _finish([row.number])
     return True
+
+
+def _answers(row: Message) -> bool:
+    """Return whether somebody asked for this: an answer has arrived once it stands here, whoever listens besides."""
+    asked = Message.objects.filter(id=row.correlation_id).exclude(reply_state=Message.ReplyState.NONE)
+    return bool(row.correlation_id) and asked.exists()
 
 
 def hearers(row: Message) -> list[Handler]:

@@ -83,6 +83,17 @@ def test_an_operation_is_carried_out_recorded_and_answered() -> None:
     }  # fmt: skip
 
 
+def test_an_answer_that_was_asked_for_needs_nobody_else_to_hear_it() -> None:
+    """Whoever asked finds it by its correlation; it must not fill the dead letters."""
+    offer(double)
+    answer = Message.objects.get(correlation_id=ask().id)
+
+    receive([answer.number], worker="w1")
+
+    answer.refresh_from_db()
+    assert (answer.state, DeadLetter.objects.count()) == ("handled", 0)
+
+
 def test_variety_that_nobody_measured_is_unknown() -> None:
     """No number is made up; a handler that measured says so."""
     offer(double)
