@@ -97,6 +97,7 @@ def _nothing_left_over() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _servers_to_ourselves() -> Iterator[None]:
     """One run at a time on the servers of a machine, and nothing in them from an earlier one."""
+    fast_lane.open_here()  # the tests' workers are threads of this process
     if settings.EMBEDDED:
         yield
         return

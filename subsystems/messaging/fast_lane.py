@@ -101,6 +101,7 @@ def chunked(letters: Sequence[Letter], size: int) -> list[Letter]:
 
 
 _lanes: dict[tuple[int, bool], Lane] = {}
+_worker_here = False
 _lock = threading.Lock()
 
 
@@ -111,6 +112,17 @@ def lane(*, algedonic: bool) -> Lane:
         if key not in _lanes:
             _lanes[key] = Lane("algedonic", chunk=1) if algedonic else Lane("others", chunk=CHUNK)
         return _lanes[key]
+
+
+def open_here() -> None:
+    """Say that this process has the embedded broker's worker: what another process put on its own, nobody would hear."""
+    global _worker_here
+    _worker_here = True
+
+
+def is_open() -> bool:
+    """Return whether what this process sends is heard; if not, its messages are the relay's from the start."""
+    return _worker_here or not settings.EMBEDDED
 
 
 def settle() -> None:

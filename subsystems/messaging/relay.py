@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from django.utils import timezone
 
 from subsystems.event_log import services as event_log
-from subsystems.messaging import outbox
+from subsystems.messaging import fast_lane, outbox
 from subsystems.messaging.fast_lane import CHUNK, chunked
 from subsystems.messaging.wire import Wire, WireDown
 
@@ -37,6 +37,7 @@ class Relay:
 
     def start(self) -> None:
         if settings.EMBEDDED:
+            fast_lane.open_here()
             outbox.resend_all(now=timezone.now())  # the broker was this process, and what it held is gone
         wire = Wire(self._app, settings.BROKER_URL)
         for name, work in {"relay": lambda: self._send(wire), "event-log": self._tend_log}.items():

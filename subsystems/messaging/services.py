@@ -228,7 +228,7 @@ def _row(envelope: Envelope, system_id: int | None, reply_within: timedelta | No
         priority=envelope.priority,
         created_at=now,
         expires_at=envelope.expires_at,
-        due_at=now + outbox.FRESH_LEASE,
+        due_at=now + outbox.FRESH_LEASE if fast_lane.is_open() else now,
     )
 
 
@@ -259,6 +259,8 @@ def _close_requests(rows: Iterable[Message]) -> None:
 
 
 def _offer(rows: Sequence[Message]) -> None:
+    if not fast_lane.is_open():
+        return
     for algedonic in (True, False):
         letters = [outbox.letter_of(row) for row in rows if (row.channel == Channel.ALGEDONIC) is algedonic]
         if letters:

@@ -286,6 +286,19 @@ def test_a_relay_leaves_what_another_one_leased() -> None:
     assert claimed == [2, 0]
 
 
+@pytest.mark.embedded
+@pytest.mark.django_db(transaction=True)
+def test_a_process_without_the_worker_leaves_its_messages_to_the_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command beside the embedded platform has a broker of its own, on which nobody would hear it."""
+    monkeypatch.setattr(fast_lane, "_worker_here", False)
+
+    services.publish(said())
+    fast_lane.settle()
+
+    row = Message.objects.get()
+    assert (row.state, row.due_at <= timezone.now()) == ("waiting", True)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_message_goes_round_through_a_real_worker(worker: object, heard: list[Any]) -> None:
     """Commit, fast lane, broker, worker, effect: nothing is imitated here."""
