@@ -34,6 +34,8 @@ app.conf.update(
     task_create_missing_queues=False,
     task_routes={
         "s1_operations.*": {"queue": "vsm.collect.v1", "routing_key": "collect"},
+        # Beside the lane that they look after, and not behind whatever waits in the default queue.
+        "algedonic.*": {"queue": "vsm.collect.v1", "routing_key": "collect"},
     },
     task_ignore_result=True,
     task_acks_late=True,
@@ -53,6 +55,9 @@ app.conf.update(
     beat_schedule={
         "collect": {"task": "s1_operations.collect", "schedule": every(5), "options": {"expires": 5}},
         "assess": {"task": "health.assess", "schedule": every(30), "options": {"expires": 30}},
+        "escalate": {"task": "algedonic.escalate", "schedule": every(1), "options": {"expires": 5}},
+        "canary": {"task": "algedonic.canary", "schedule": every(10), "options": {"expires": 10}},
+        "tidy-signals": {"task": "algedonic.tidy", "schedule": every(60), "options": {"expires": 60}},
         "expire-requests": {"task": "messaging.expire_requests", "schedule": every(5), "options": {"expires": 5}},
         "roll-up": {"task": "telemetry.roll_up", "schedule": every(60), "options": {"expires": 60}},
         "evict": {"task": "telemetry.evict", "schedule": every(300), "options": {"expires": 300}},

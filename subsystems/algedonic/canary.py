@@ -23,7 +23,7 @@ from subsystems.kernel.severity import Severity
 from subsystems.messaging import fast_lane, outbox
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.models import Message
-from subsystems.messaging.slots import claim_slot
+from subsystems.messaging.slots import slot_once
 from subsystems.recursion.queries import root_system
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,8 @@ WATCH_SECONDS = 5.0
 # --- Sending and answering --------------------------------------------------------------------------------------------
 def send_due(*, now: datetime) -> CanaryRun | None:
     """Send the canary of the current 10 seconds, unless somebody has."""
-    if claim_slot(JOB, lane.PERIOD_SECONDS, now=now) is None:
-        return None
-    return send(now=now)
+    with slot_once(JOB, lane.PERIOD_SECONDS, now=now) as slot:
+        return None if slot is None else send(now=now)
 
 
 @transaction.atomic

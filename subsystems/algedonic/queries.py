@@ -23,6 +23,7 @@ from subsystems.recursion.models import System
 HANDY = 1_000  # requirements 000-35
 CANARIES = 360  # an hour of them
 LANE_ROW = 1
+CAUSE = "cause"  # where a room's own pains say in their data what they are about
 
 
 def policy_of(system_id: int) -> SignalPolicy:
@@ -53,6 +54,12 @@ def signals() -> QuerySet[Signal]:
 def last_signals(system_ids: Iterable[int], limit: int = HANDY) -> list[Signal]:
     """Return the newest signals of these systems, newest first; the last thousand are one index away."""
     return list(signals().filter(system_id__in=list(system_ids)).order_by("-raised_at", "-id")[: min(limit, HANDY)])
+
+
+def open_pains(*, cause: str) -> list[Signal]:
+    """Return the open pains that name this cause in their data, over all systems."""
+    pains = Signal.objects.filter(state__in=OPEN_STATES, type=Signal.Type.PAIN, aggregate=False)
+    return list(pains.filter(**{f"data__{CAUSE}": cause})[:HANDY])
 
 
 def open_counts(system_ids: Iterable[int]) -> list[tuple[int, str, str, int]]:

@@ -25,7 +25,6 @@ from subsystems.messaging.models import Message
 from subsystems.messaging.pressure import ChannelFull
 from subsystems.messaging.rejections import record_rejection
 from subsystems.messaging.services import publish
-from subsystems.messaging.slots import slot_once
 from subsystems.recursion.queries import root_system
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,6 @@ KEEP = timedelta(days=30)
 KEEP_CANARIES = timedelta(hours=1)
 MAX_SOURCE, MAX_DESCRIPTION = 200, 2_000
 MAX_DATA_BYTES = MAX_BYTES - 16 * 1024  # room for what else the message says
-ESCALATE_JOB, ESCALATE_SECONDS = "algedonic.escalate", 1
 AT_ONCE = 200
 FULL = (RateLimited, ChannelFull)
 
@@ -180,12 +178,12 @@ def _data(data: Mapping[str, Any] | None) -> dict[str, Any]:
 
 # --- Nobody answers ---------------------------------------------------------------------------------------------------
 def escalate_due(*, now: datetime) -> int:
-    """Tell the next one of each signal whose deadline has passed unanswered; return how many. Once per second."""
-    with slot_once(ESCALATE_JOB, ESCALATE_SECONDS, now=now) as slot:
-        if slot is None:
-            return 0
-        due = Signal.objects.filter(state=Signal.State.RECEIVED, deadline_at__lte=now).order_by("deadline_at")
-        return sum(escalate(signal, now=now) for signal in list(due[:AT_ONCE]))
+    """Tell the next one of each signal whose deadline has passed unanswered; return how many.
+
+    Two at the same time do no harm: each level of each signal is claimed by one UPDATE.
+    """
+    due = Signal.objects.filter(state=Signal.State.RECEIVED, deadline_at__lte=now).order_by("deadline_at")
+    return sum(escalate(signal, now=now) for signal in list(due[:AT_ONCE]))
 
 
 def escalate(signal: Signal, *, now: datetime) -> bool:

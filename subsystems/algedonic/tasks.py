@@ -10,7 +10,7 @@ from subsystems.algedonic import canary, services
 
 @shared_task(name="algedonic.escalate", soft_time_limit=20, time_limit=30)
 def escalate() -> None:
-    """Escalate what nobody answered. Running twice is safe: a slot is claimed once, and each level by one UPDATE."""
+    """Escalate what nobody answered. Running twice is safe: each level is claimed by one UPDATE."""
     services.escalate_due(now=timezone.now())
 
 

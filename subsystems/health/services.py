@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from subsystems.algedonic.services import settle, try_to_raise
 from subsystems.health import queries, viability, vitals
 from subsystems.health.models import Assessment
+from subsystems.health.viability_watch import Notice, step
+from subsystems.kernel.severity import Severity
 from subsystems.kernel.slots import slot_of
 from subsystems.kernel.words import Subsystem
 from subsystems.messaging import live
+from subsystems.messaging.channels import Party
 from subsystems.messaging.services import fact, publish
 from subsystems.messaging.slots import slot_once
 from subsystems.recursion.models import System
@@ -18,6 +23,8 @@ from subsystems.recursion.models import System
 PERIOD_SECONDS = 30  # 002-28
 KEEP = timedelta(days=7)  # 002-48
 JOB = "health.assess"
+SOURCE = "health"
+PAIN = {Notice.CRITICAL: Severity.CRITICAL, Notice.WARNING: Severity.HIGH}
 RECENT = timedelta(seconds=45)  # well over a period: the slot's own assessment is never forestalled
 
 
@@ -35,6 +42,7 @@ def assess(system: System, slot: int, *, now: datetime) -> Assessment | None:
             previous = before.first() or str(viability.Level.UNKNOWN)
             assessment.save(force_insert=True)
             publish(fact("viability.assessed", _fact(assessment, previous), priority=8), system_id=system.pk)
+            _feel(assessment)
             transaction.on_commit(lambda: _show(assessment))
     except IntegrityError:  # another worker was quicker in the same slot
         return None
@@ -96,6 +104,26 @@ def _fact(assessment: Assessment, previous: str) -> dict[str, object]:
         "status": assessment.status,
         "previous_status": previous,
     }
+
+
+def _feel(assessment: Assessment) -> None:
+    """Raise pain when viability falls to warning or critical, pleasure when it is back (002-6); once per change."""
+    before = Assessment.objects.filter(system=assessment.system, slot__lt=assessment.slot)
+    known = before.exclude(status=viability.Level.UNKNOWN).order_by("-slot").values_list("status", flat=True).first()
+    notice = step(viability.Level(known or viability.Level.NORMAL), viability.Level(assessment.status)).notice
+    if notice is None or assessment.score is None:
+        return
+    said: dict[str, Any] = {
+        "source": SOURCE, "system_id": assessment.system_id, "origin": Party.PLATFORM, "at": assessment.assessed_at,
+        "data": {"score": assessment.score, "status": assessment.status, "weakest_link": assessment.weakest_link},
+    }  # fmt: skip
+    if notice is Notice.RECOVERED:
+        settle(SOURCE, system_id=assessment.system_id, now=assessment.assessed_at, why="Viability has recovered.")
+        words = "Viability has recovered."
+        try_to_raise(type="pleasure", intensity=assessment.score, description=words, **said)
+    elif severity := PAIN.get(notice):
+        words = f"Viability is {assessment.status}."
+        try_to_raise(type="pain", severity=severity, description=words, **said)
 
 
 def _show(assessment: Assessment) -> None:

@@ -105,6 +105,7 @@ def run_cycle(slot: int, *, now: datetime) -> Seen:
     seen = _measure_and_write(slot, mine, fleets, _task_ratios(units), now)
     seen.unit_count = len(units)
     _record_cycle(seen, now)
+    services.settle_silences(now=now)
     _tell_ticks(seen, units, now)
     announce("collection.completed", {"slot": slot})
     return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,8 +19,12 @@ from django.utils import timezone
 from kombu import Connection
 from pydantic import ValidationError
 
+from subsystems.algedonic.queries import CAUSE, open_pains
+from subsystems.algedonic.services import end_by_itself, try_to_raise
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.health import mean_known
+from subsystems.kernel.severity import Severity
+from subsystems.messaging.channels import Party
 from subsystems.messaging.live import push
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
@@ -43,6 +48,8 @@ MAX_FAILURES = 200_000  # a day of 12 dead units is that many: more would tell n
 KEEP_CYCLES = timedelta(hours=24)
 GONE_AFTER = timedelta(hours=1)  # workers get a new name at each restart; the old one has left for good
 MAX_AGENTS = 10_000  # per system: a source per request must not fill the database
+SILENCE = "silence"  # the source of a pain about many units, and the cause of every such pain
+MAX_NAMED = 1_000  # units that one pain names
 SEEN_RESOLUTION_SECONDS = 2.0  # how fresh `last_seen_at` of an agent is kept: not a write per batch
 
 
@@ -353,12 +360,15 @@ def silence(units: Sequence[Unit], *, why: str = "", unheard_since: datetime | N
     """Mark *units* silent unless they were heard after *unheard_since*; return those that now are."""
     if not units:
         return []
-    claimed = Unit.objects.filter(pk__in=[unit.pk for unit in units], state=Unit.State.ACTIVE)
+    active = Unit.objects.filter(pk__in=[unit.pk for unit in units], state=Unit.State.ACTIVE)
     if unheard_since is not None:
-        claimed = claimed.filter(Q(last_seen_at=None) | Q(last_seen_at__lte=unheard_since))
-    claimed.update(
-        state=Unit.State.SILENT, score=0.0, health_parts={"heard": 0.0}, **({"last_error": why} if why else {})
-    )
+        active = active.filter(Q(last_seen_at=None) | Q(last_seen_at__lte=unheard_since))
+    with transaction.atomic():  # the lock lets whoever comes second see that there is nothing left to tell
+        claimed = set(active.select_for_update().values_list("pk", flat=True))
+        Unit.objects.filter(pk__in=claimed).update(
+            state=Unit.State.SILENT, score=0.0, health_parts={"heard": 0.0}, **({"last_error": why} if why else {})
+        )
+        _raise_pain([unit for unit in units if unit.pk in claimed], why)
     now_silent = Unit.objects.filter(pk__in=[unit.pk for unit in units], state=Unit.State.SILENT).select_related(
         "fleet"
     )
@@ -366,6 +376,36 @@ def silence(units: Sequence[Unit], *, why: str = "", unheard_since: datetime | N
     for unit in silent:
         _tell(unit)
     return silent
+
+
+def _raise_pain(silent: Sequence[Unit], why: str) -> None:
+    """Raise one pain for each system whose units fell silent: medium, or low when they had said goodbye."""
+    by_system: dict[int, list[Unit]] = defaultdict(list)
+    for unit in silent:
+        by_system[unit.system_id].append(unit)
+    for system_id, units in by_system.items():
+        names = sorted(unit.name for unit in units)
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        try_to_raise(
+            type="pain",
+            source=names[0] if len(names) == 1 else SILENCE,
+            severity=Severity.LOW if why else Severity.MEDIUM,
+            data={CAUSE: SILENCE, "count": len(names), "units": [unit.pk for unit in units[:MAX_NAMED]]},
+            system_id=system_id,
+            description=f"Silent: {shown}."[:2000] if not why else f"Silent ({why}): {shown}."[:2000],
+            origin=Party.S1,
+        )
+
+
+def settle_silences(*, now: datetime) -> int:
+    """End the pains of silence whose units are all heard again, or no longer watched; return how many."""
+    pains = open_pains(cause=SILENCE)
+    if not pains:
+        return 0
+    named = {pk for pain in pains for pk in pain.data.get("units", [])}
+    still = set(Unit.objects.filter(pk__in=named, state=Unit.State.SILENT).values_list("pk", flat=True))
+    over = [pain for pain in pains if still.isdisjoint(pain.data.get("units", []))]
+    return sum(end_by_itself(pain, now=now, why="All of them are heard again.") for pain in over)
 
 
 # --- Forgetting -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 from pydantic import Field
 
+from subsystems.algedonic import canary
 from subsystems.kernel.errors import Invalid
 from subsystems.kernel.triggerable import Arguments, triggerable
 from subsystems.s1_operations import collection, services
@@ -16,7 +17,8 @@ from subsystems.s1_operations.models import Unit
 
 @shared_task(name="s1_operations.collect", soft_time_limit=8, time_limit=10)
 def collect() -> None:
-    """Collect the current slot. Running twice is safe: the slot is claimed once."""
+    """Collect the current slot and look after the algedonic lane. Running twice is safe: the slot is claimed once."""
+    canary.check(now=timezone.now())
     collection.collect()
 
 

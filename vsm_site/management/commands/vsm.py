@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
+from subsystems.algedonic.canary import Watch
 from subsystems.messaging.inbound import Inbound
 from subsystems.messaging.relay import Relay
 from subsystems.s1_operations import receiver
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         if flower_port:
             embedded.refuse_taken_port(host, flower_port, "VSM_FLOWER_PORT")
         logins = prepare()
-        parts: list[embedded.Part] = [embedded.Worker(app), Relay(app), Inbound()]
+        parts: list[embedded.Part] = [embedded.Worker(app), Relay(app), Inbound(), Watch()]
         if flower_port:
             parts.append(
                 FlowerServer(app, host=host, port=flower_port, user=logins.user, password=logins.flower_password)
