@@ -23,6 +23,7 @@ from subsystems.s1_operations.queries import fleet_body, unit_body
 from subsystems.telemetry.models import Series
 from subsystems.telemetry.queries import latest, sparklines
 from vsm_site.dashboard.key_metrics import key_metric
+from vsm_site.dashboard.nerve_queries import open_signals
 
 logger = logging.getLogger(__name__)
 HISTORY_POINTS = 720
@@ -45,6 +46,7 @@ def snapshot(system: System) -> dict[str, Any]:
         "viability": viability_body(system),
         "units": [{**unit_body(unit), "latest": now_values.get(unit.name, {})} for unit in units],
         "alerts": [alert_body(alert) for alert in open_alerts(system)],
+        "signals": open_signals(system),
         "fleets": [fleet_body(fleet) for fleet in Fleet.objects.filter(system=system)],
         "tick": last_tick(),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from vsm_site.dashboard.views import alerts, fleets, overview, rules, tasks, units
+from vsm_site.dashboard.views import alerts, events, fleets, messages, overview, rules, signals, tasks, units
 
 app_name = "dashboard"
 urlpatterns = [
@@ -19,6 +19,20 @@ urlpatterns = [
     path("units/<int:pk>/forget/", units.forget, name="unit-forget"),
     path("fleets/", fleets.index, name="fleets"),
     path("fleets/<int:pk>/forget/", fleets.forget, name="fleet-forget"),
+    path("signals/", signals.index, name="signals"),
+    path("signals/lane/", signals.lane, name="lane"),
+    path("signals/raise/", signals.add, name="signal-add"),
+    path("signals/preview/", signals.preview, name="signal-preview"),
+    path("signals/<str:pk>/", signals.detail, name="signal"),
+    *(path(f"signals/<str:pk>/{verb}/", signals.act, {"verb": verb}, name=f"signal-{verb}") for verb in signals.DOING),
+    path("events/", events.index, name="events"),
+    path("events/journey/", events.journey, name="journey"),
+    path("events/chain/", events.chain, name="chain"),
+    path("events/verify/", events.verify, name="verify"),
+    path("events/dead-letters/", messages.dead_letters, name="dead-letters"),
+    path("events/dead-letters/<int:pk>/replay/", messages.replay, name="replay"),
+    path("events/<int:position>/", events.detail, name="event"),
+    path("messages/<path:message_id>/", messages.detail, name="message"),
     path("alerts/", alerts.index, name="alerts"),
     path("alerts/<int:pk>/acknowledge/", alerts.acknowledge, name="alert-acknowledge"),
     path("alerts/<int:pk>/resolve/", alerts.resolve, name="alert-resolve"),

@@ -16,6 +16,14 @@ SECTIONS = {
     "overview": "overview",
     "system": "overview",
     "unit": "overview",
+    "signals": "signals",
+    "signal": "signals",
+    "signal-add": "signals",
+    "events": "events",
+    "event": "events",
+    "journey": "events",
+    "dead-letters": "events",
+    "message": "events",
     "alerts": "alerts",
     "rules": "rules",
     "rule": "rules",
@@ -46,6 +54,13 @@ def page(
         **context,
     }
     return render(request, template, everything, status=status)
+
+
+def parameters_without(request: HttpRequest, name: str) -> str:
+    """Return the parameters of this page, but the one that its links to other pages set themselves."""
+    parameters = request.GET.copy()
+    parameters.pop(name, None)
+    return parameters.urlencode()
 
 
 def flower_url(request: HttpRequest) -> str:

@@ -8,6 +8,7 @@ const LONGEST_WAIT_MS = 15000;
 const HOLE_MS = 300; // two processes may number and send in different order: a hole gets this long to close
 const QUIET_MS = 20000; // a tick comes every 5 s; longer silence is looked into
 const ANSWER_MS = 6000;
+const OVER = ["resolved", "false_alarm"]; // signals that leave the list
 
 export class Live extends EventTarget {
   constructor() {
@@ -17,7 +18,7 @@ export class Live extends EventTarget {
     this.early = new Map();
     this.offset = 0; // server's clock minus ours, in seconds
     this.heardAt = Date.now();
-    this.data = { system: null, viability: null, units: new Map(), alerts: new Map(), fleets: new Map(), tick: null };
+    this.data = { system: null, viability: null, units: new Map(), alerts: new Map(), signals: new Map(), fleets: new Map(), tick: null };
     this.tries = 0;
     this.open();
     setInterval(() => this.watch(), 5000);
@@ -86,7 +87,7 @@ export class Live extends EventTarget {
     const byId = (list) => new Map(list.map((item) => [String(item.id), item]));
     this.data = {
       system: body.system, viability: body.viability, tick: body.tick,
-      units: byId(body.units), alerts: byId(body.alerts), fleets: byId(body.fleets),
+      units: byId(body.units), alerts: byId(body.alerts), signals: byId(body.signals ?? []), fleets: byId(body.fleets),
     };
     this.setState("live");
     this.tell("snapshot", body);
@@ -114,6 +115,7 @@ export class Live extends EventTarget {
       if (unit) unit.latest = { ...unit.latest, ...body };
     } else if (kind === "unit") this.put(this.data.units, key, body, body?.state === "gone");
     else if (kind === "alert") this.put(this.data.alerts, key, body, body?.state === "resolved");
+    else if (kind === "signal") this.put(this.data.signals, key, body, OVER.includes(body?.state));
     else if (kind === "fleet") this.put(this.data.fleets, key, body, false);
     else if (kind === "assessment") this.data.viability = body;
     else if (kind === "tick") this.data.tick = body;

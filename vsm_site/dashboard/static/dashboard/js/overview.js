@@ -4,6 +4,7 @@ import { showAlerts } from "./alerts.js";
 import { el, keyed, perFrame, setText } from "./dom.js";
 import { ago, epoch, metricValue, short } from "./format.js";
 import { Live } from "./live.js";
+import { showSignals } from "./signals.js";
 import { showStrip } from "./strip.js";
 import { UnitTable } from "./units.js";
 import { showCards, showViability } from "./viability.js";
@@ -11,6 +12,11 @@ import { showCards, showViability } from "./viability.js";
 const live = new Live();
 const boxes = Object.fromEntries(["viability", "cards", "alerts", "alert-count", "queues", "fleets"].map((id) => [id, document.getElementById(id)]));
 const drawAlerts = showAlerts(live, boxes.alerts, boxes["alert-count"]);
+const urgent = document.getElementById("urgent");
+const drawUrgent = showSignals(live, document.getElementById("urgent-list"), document.getElementById("urgent-count"), {
+  wanted: (signal) => signal.type === "pain" && (signal.severity === "critical" || signal.severity === "high"),
+  show: (number) => { urgent.hidden = number === 0; },
+});
 const table = new UnitTable(live);
 let shownViability = null;
 
@@ -23,6 +29,7 @@ function draw() {
     showCards(boxes.cards, viability?.subsystems);
   }
   drawAlerts();
+  drawUrgent();
   table.draw();
   drawQueues();
   drawFleets();

@@ -1,0 +1,143 @@
+"""What people type in about signals, events and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+
+from subsystems.algedonic.models import Signal
+from subsystems.algedonic.services import MAX_DESCRIPTION, MAX_SOURCE
+from subsystems.event_log.queries import Wanted
+from subsystems.event_log.streams import Stream
+from subsystems.messaging.envelope import MAX_ID
+from vsm_site.dashboard import reach
+from vsm_site.dashboard.forms import RefusableMixin
+from vsm_site.dashboard.places import Place
+
+OPEN = "open"
+SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
+MINUTES = "%Y-%m-%dT%H:%M"
+_search = {"type": "search", "autocomplete": "off", "spellcheck": "false"}
+
+
+class SignalForm(RefusableMixin, forms.Form):
+    """One signal that a person raises."""
+
+    type = forms.ChoiceField(label="Type", choices=Signal.Type.choices)
+    severity = forms.ChoiceField(
+        required=False, label="Severity", choices=[("", "As its intensity says"), *Signal.Severity.choices]
+    )
+    intensity = forms.FloatField(
+        required=False, min_value=0, max_value=1, label="Intensity",
+        help_text="0 to 1. Alone, it is a measure: too faint a one is not felt",
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+    )  # fmt: skip
+    source = forms.CharField(
+        max_length=MAX_SOURCE, label="Source", help_text="What hurts or does well, e.g. a unit's name"
+    )
+    description = forms.CharField(
+        required=False, max_length=MAX_DESCRIPTION, label="Description", widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class Filter(forms.Form):
+    """A filter whose reader may be in more than one system."""
+
+    def __init__(self, data: Mapping[str, Any], place: Place) -> None:
+        super().__init__(data)
+        if offered := reach.choices(place):
+            self.fields["of"] = forms.ChoiceField(required=False, label="System", choices=offered)
+
+    @property
+    def of(self) -> str:
+        """Return the chosen reach, empty for the system its reader is in."""
+        return str(self.cleaned_data.get("of", ""))
+
+    @property
+    def mistakes(self) -> list[str]:
+        """Return what is wrong, each with the name of its field."""
+        return [
+            f"{self.fields[name].label or name}: {mistake}" if name in self.fields else str(mistake)
+            for name, found in self.errors.items()
+            for mistake in found
+        ]
+
+
+class SignalFilter(Filter):
+    """Which signals to list."""
+
+    q = forms.CharField(
+        required=False, max_length=200, label="Source or description",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Source or description"}),
+    )  # fmt: skip
+    state = forms.ChoiceField(
+        required=False, label="State", choices=[("", "Any state"), (OPEN, "Open"), *Signal.State.choices]
+    )
+    severity = forms.ChoiceField(
+        required=False, label="Severity", choices=[("", "Any severity"), *Signal.Severity.choices]
+    )
+    type = forms.ChoiceField(required=False, label="Type", choices=[("", "Pain and pleasure"), *Signal.Type.choices])
+    since = forms.ChoiceField(
+        required=False, label="Time",
+        choices=[("", "Any time"), ("hour", "Last hour"), ("day", "Last 24 hours"), ("week", "Last 7 days")],
+    )  # fmt: skip
+
+
+class EventFilter(Filter):
+    """Which events to list."""
+
+    q = forms.CharField(
+        required=False, max_length=200, label="Text in type, data or actor",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Text in type, data or actor"}),
+    )  # fmt: skip
+    stream = forms.ChoiceField(
+        required=False, label="Stream", choices=[("", "Every stream"), *((str(each), str(each)) for each in Stream)]
+    )
+    type = forms.CharField(
+        required=False, max_length=80, label="Type",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Type, exactly"}),
+    )  # fmt: skip
+    correlation_id = forms.CharField(
+        required=False, max_length=MAX_ID, label="Correlation id",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Correlation id"}),
+    )  # fmt: skip
+    message_id = forms.CharField(
+        required=False, max_length=MAX_ID, label="Message id",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Message id"}),
+    )  # fmt: skip
+    since = forms.DateTimeField(
+        required=False, label="From (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
+    )
+    until = forms.DateTimeField(
+        required=False, label="To (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
+    )
+    before = forms.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, label="Position", widget=forms.HiddenInput()
+    )
+
+    def wanted(self) -> Wanted:
+        """Return what is looked for, in the event log's words."""
+        given = self.cleaned_data
+        return Wanted(
+            stream=given["stream"], type=given["type"], correlation_id=given["correlation_id"],
+            message_id=given["message_id"], text=given["q"], since=given["since"], until=given["until"],
+        )  # fmt: skip
+
+
+class DeadLetterFilter(Filter):
+    """Which dead letters to list."""
+
+    q = forms.CharField(
+        required=False, max_length=200, label="Detail, type or message id",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Detail, type or message id"}),
+    )  # fmt: skip
+    reason = forms.CharField(
+        required=False, max_length=40, label="Reason",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Reason"}),
+    )  # fmt: skip
+    replayed = forms.ChoiceField(
+        required=False, label="Replayed", choices=[("", "Waiting or replayed"), ("no", "Waiting"), ("yes", "Replayed")]
+    )
