@@ -115,7 +115,7 @@ def lane(*, algedonic: bool) -> Lane:
 
 
 def open_here() -> None:
-    """Say that this process has the embedded broker's worker: what another process put on its own, nobody would hear."""
+    """Say that the embedded worker is in this process: what another one sent on its own broker, nobody would hear."""
     global _worker_here
     _worker_here = True
 

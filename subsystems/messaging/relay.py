@@ -62,7 +62,7 @@ class Relay:
                 logger.warning("The database is away (%s).", error)
                 connections.close_all()
                 pause = TROUBLE_SECONDS
-            except Exception:  # the door of the thread: a mistake must be seen, and must not end the sending of the rest
+            except Exception:  # the door of the thread: a mistake must be seen, not end the sending
                 logger.exception("The relay met a mistake and goes on.")
                 pause = TROUBLE_SECONDS
             close_old_connections()
