@@ -79,8 +79,8 @@ def look_into(verdict: Verdict, told: Told, database: str) -> None:
             "not_sealed": one("SELECT count(*) FROM event_log_pendingevent"),
             "events": one("SELECT count(*) FROM event_log_event"),
             "messages_without_event": one(
-                "SELECT count(*) FROM messaging_message m WHERE channel <> 'platform' AND NOT EXISTS"
-                " (SELECT 1 FROM event_log_event e WHERE e.message_id = m.id)"
+                "SELECT count(*) FROM messaging_message m WHERE type = 'faults.work' AND channel <> 'platform'"
+                " AND NOT EXISTS (SELECT 1 FROM event_log_event e WHERE e.message_id = m.id)"
             ),
         }
         lost = [example.split(" ")[1] for example in verdict.examples if example.startswith("lost")]
