@@ -69,6 +69,11 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["due_at"], name="message_due", condition=models.Q(state__in=["waiting", "sent"])),
             models.Index(
+                fields=["due_at"],
+                name="message_urgent_due",
+                condition=models.Q(state__in=["waiting", "sent"], priority__gte=8),
+            ),
+            models.Index(
                 fields=["channel", "created_at"], name="message_open", condition=models.Q(state__in=["waiting", "sent"])
             ),
             models.Index(fields=["correlation_id"], name="message_correlation", condition=~models.Q(correlation_id="")),

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.utils import timezone
 
+from subsystems.kernel.severity import PRIORITY, Severity
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.handlers import handlers_of
 from subsystems.messaging.models import Message
@@ -22,6 +23,7 @@ FRESH_LEASE = timedelta(seconds=5)  # how long the relay leaves a new message to
 RESEND = timedelta(seconds=60)  # without word that it was handled; doubled each time
 LONGEST_RESEND = timedelta(hours=1)
 REFUSED_PAUSE = timedelta(seconds=5)
+URGENT = PRIORITY[Severity.HIGH]
 RECEIVE, RECEIVE_LONG = "messaging.receive", "messaging.receive_long"
 
 
@@ -33,17 +35,20 @@ def letter_of(message: Message) -> Letter:
 
 
 def claim(limit: int, *, holder: uuid.UUID, now: datetime) -> list[Message]:
-    """Lease the most urgent due messages to *holder*; no other relay has them until the lease ends."""
+    """Lease due messages to *holder*, the urgent ones first; no other relay has them until the lease ends."""
     due = Message.objects.filter(state__in=OPEN, due_at__lte=now)
     if not due.exists():
         return []
-    with transaction.atomic():
-        ordered = due.order_by("-priority", "number").select_for_update(
-            skip_locked=connection.features.has_select_for_update_skip_locked
-        )
-        claimed = list(ordered.only("number", "channel", "recipient", "type", "priority", "sends", "state")[:limit])
-        Message.objects.filter(pk__in=[each.pk for each in claimed]).update(claimed_by=holder, due_at=now + LEASE)
-    return claimed
+    urgent = _lease(due.filter(priority__gte=URGENT), limit, holder, now)
+    return urgent + _lease(due.filter(priority__lt=URGENT), limit - len(urgent), holder, now)
+
+
+@transaction.atomic
+def _lease(due: QuerySet[Message], limit: int, holder: uuid.UUID, now: datetime) -> list[Message]:
+    free = due.order_by("due_at").select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+    claimed = list(free.only("number", "channel", "recipient", "type", "priority")[:limit])
+    Message.objects.filter(pk__in=[each.pk for each in claimed]).update(claimed_by=holder, due_at=now + LEASE)
+    return sorted(claimed, key=lambda each: (-each.priority, each.number))
 
 
 def mark(outcome: Outcome, *, now: datetime | None = None) -> None:
