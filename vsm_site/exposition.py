@@ -20,6 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from alerts.models import Alert
+from subsystems.algedonic import queries as algedonic
 from subsystems.health.models import Assessment
 from subsystems.kernel import telemetry_events
 from subsystems.kernel.errors import TransientError
@@ -52,19 +53,22 @@ QUEUE_GAUGES = [
 class PlatformCollector(Collector):
     """Everything that a reader of *systems* may see; the platform's own health with the root system."""
 
-    def __init__(self, systems: Iterable[System], *, now: float) -> None:
+    def __init__(self, systems: Iterable[System], *, now: float, aliases: bool = True) -> None:
         self._systems = {system.pk: system.slug for system in systems}
         self._now = now
+        self._aliases = aliases
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; a hot tier that is down takes only its own along."""
         yield from self._assessments()
         yield from self._counts()
+        yield from self._signals()
         hot: list[Callable[[], Iterator[Metric]]] = [self._celery]
         if ROOT_SLUG in self._systems.values():
             yield from self._cycle()
             yield from self._outbox()
             yield from self._channels()
+            yield from self._lane()
             yield from self._limits()
             yield from _telemetry()
             hot.append(self._hot_tier)
@@ -97,6 +101,35 @@ class PlatformCollector(Collector):
         for system_id, severity, n in firing.values_list("system_id", "severity").order_by().annotate(Count("pk")):
             alerts.add_metric([self._systems[system_id], severity], n)
         yield from (units, alerts)
+
+    def _signals(self) -> Iterator[Metric]:
+        """Count signals under the documented name and, as Prometheus asks of a counter, with `_total` (2-21)."""
+        labels = ["system", "type", "severity"]
+        total = CounterMetricFamily("vsm_algedonic_signals", "Algedonic signals recorded.", labels=labels)
+        alias = GaugeMetricFamily("vsm_algedonic_signals", "The same under its documented name.", labels=labels)
+        for system_id, type_, severity, n in algedonic.tallies(self._systems):
+            for family in (total, alias):
+                family.add_metric([self._systems[system_id], type_, severity], n)
+        unfinished = GaugeMetricFamily("vsm_algedonic_signals_open", "Signals that are not over.", labels=labels)
+        for system_id, type_, severity, n in algedonic.open_counts(self._systems):
+            unfinished.add_metric([self._systems[system_id], type_, severity], n)
+        yield total
+        if self._aliases:
+            yield alias
+        yield unfinished
+
+    def _lane(self) -> Iterator[Metric]:
+        state = algedonic.lane_state(now=datetime.fromtimestamp(self._now, UTC))
+        latency = GaugeMetricFamily(
+            "vsm_self_lane_latency_seconds", "From a canary's row to S5's handler, last hour.", labels=["quantile"]
+        )
+        _add(latency, ["0.5"], state.p50_seconds)
+        _add(latency, ["0.99"], state.p99_seconds)
+        yield latency
+        yield CounterMetricFamily("vsm_self_lane_lost", "Canaries not through within 30 s.", value=state.lost)
+        yield _gauge("vsm_self_lane_failing", "Whether the algedonic lane has failed.", float(state.failing))
+        if state.age_seconds is not None:
+            yield _gauge("vsm_self_lane_age_seconds", "Since a canary last came through.", state.age_seconds)
 
     def _celery(self) -> Iterator[Metric]:
         workers = [GaugeMetricFamily(name, text, labels=["hostname", *_PLACE]) for name, _, text in WORKER_GAUGES]
@@ -198,10 +231,11 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
     systems = list(systems_for(user, "read", token).order_by("slug"))
     if not systems:
         return _plain("This needs the scope read.\n", 403)
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(PlatformCollector(systems, now=time.time()))
-    ProcessCollector(registry=registry)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    registry = CollectorRegistry(auto_describe=False)
+    aliases = "openmetrics" not in content_type  # there a counter's name without `_total` is the name of its family
+    registry.register(PlatformCollector(systems, now=time.time(), aliases=aliases))
+    ProcessCollector(registry=registry)
     return HttpResponse(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})
 
 

@@ -219,6 +219,9 @@ SPECTACULAR_SETTINGS = {
         "MessageState": "subsystems.messaging.models.Message.State",
         "AlertState": "alerts.models.Alert.State",
         "Severity": "alerts.models.Severity",
+        "SignalSeverity": "subsystems.algedonic.models.Signal.Severity",
+        "SignalState": "subsystems.algedonic.models.Signal.State",
+        "SignalType": "subsystems.algedonic.models.Signal.Type",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

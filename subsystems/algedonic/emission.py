@@ -30,7 +30,7 @@ from subsystems.messaging.services import publish_many
 LISTED_WITH = Party.S3  # a low signal is on S3's list and nowhere else
 
 
-def emit(signal: Signal, plan: Plan) -> Signal:
+def emit(signal: Signal, plan: Plan, actor: str = "") -> Signal:
     """Write a new signal and tell its recipients, in the caller's transaction.
 
     It counts once against the limits, however many are told. Raises FlowRefused, RateLimited, ChannelFull.
@@ -41,7 +41,7 @@ def emit(signal: Signal, plan: Plan) -> Signal:
     if not plan.recipients:
         signal.received_at = signal.raised_at
     signal.save(force_insert=True)
-    append_emitted(signal, plan)
+    append_emitted(signal, plan, actor=actor)
     if plan.recipients:
         tell_parties(signal, plan.recipients, level=0, at=signal.raised_at)
     else:
@@ -85,7 +85,7 @@ def envelope(signal: Signal, recipient: Party, priority: int, *, level: int = 0,
     )
 
 
-def append_emitted(signal: Signal, plan: Plan, *, repeat_of: str = "") -> None:
+def append_emitted(signal: Signal, plan: Plan, *, repeat_of: str = "", actor: str = "") -> None:
     """Record the documented event `AlgedonicSignalEmitted` (requirements 004-19), and tell it as telemetry (000-20)."""
     numbers = {"severity": INTENSITY[Severity(signal.severity)]}
     told = {"source": signal.source, "signal_id": repeat_of or signal.pk}
@@ -107,7 +107,7 @@ def append_emitted(signal: Signal, plan: Plan, *, repeat_of: str = "") -> None:
             "metrics": signal.data,
             "metadata": metadata,
         },
-        about=repeat_of, at=signal.raised_at,
+        about=repeat_of, at=signal.raised_at, actor=actor,
     )  # fmt: skip
 
 

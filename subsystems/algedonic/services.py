@@ -50,12 +50,14 @@ def raise_signal(
     at: datetime | None = None,
     child_signal: Signal | None = None,
     hop_count: int = 0,
+    actor: str = "",
 ) -> Signal | None:
     """Raise pain or pleasure in the caller's transaction; return the signal, or None for what is too faint to be felt.
 
     A severity is taken as it is, an intensity of 0 to 1 alone is judged by the thresholds of the system (the root one
-    unless told). Of identical critical signals the open one is returned and counts them. Raises Invalid naming the
-    field, RateLimited or ChannelFull (never for critical), and then nothing was written but the count of those refused.
+    unless told); *actor* is the person who raises it. Of identical critical signals the open one is returned and
+    counts them. Raises Invalid naming the field, RateLimited or ChannelFull (never for critical), and then nothing was
+    written but the count of those refused.
     """
     system_id = system_id or root_system().pk
     policy = queries.policy_of(system_id)
@@ -69,7 +71,7 @@ def raise_signal(
     signal.source, signal.description, signal.data = _source(source), _description(description), _data(data)
     signal.child_signal, signal.hop_count = child_signal, hop_count
     signal.fingerprint = emission.fingerprint(signal)
-    return _raise(signal, plan)
+    return _raise(signal, plan, actor)
 
 
 def try_to_raise(**fields: Any) -> Signal | None:
@@ -95,14 +97,14 @@ def _new(type_: SignalType, found: Felt, plan: Plan, at: datetime) -> Signal:
     )
 
 
-def _raise(signal: Signal, plan: Plan) -> Signal:
+def _raise(signal: Signal, plan: Plan, actor: str) -> Signal:
     twin = _open_twin(signal)
     if twin is not None:
-        _repeat(signal, twin, plan)
+        _repeat(signal, twin, plan, actor)
         return twin
     try:
         with transaction.atomic():
-            emission.emit(signal, plan)
+            emission.emit(signal, plan, actor)
     except FULL:
         _count_refused(signal)
         raise
@@ -120,13 +122,13 @@ def _open_twin(signal: Signal) -> Signal | None:
 
 
 @transaction.atomic
-def _repeat(signal: Signal, twin: Signal, plan: Plan) -> None:
+def _repeat(signal: Signal, twin: Signal, plan: Plan, actor: str) -> None:
     """Tell S5 that an open critical signal was felt again: an event and a message, but no second row.
 
     S5's handler counts, one message after another: here a counter would lock the row for as long as the caller's
     transaction lasts.
     """
-    emission.append_emitted(signal, plan, repeat_of=twin.pk)
+    emission.append_emitted(signal, plan, repeat_of=twin.pk, actor=actor)
     publish(
         emission.envelope(signal, Party.S5, KNOWN_PRIORITY, repeat_of=twin.pk),
         system_id=signal.system_id,

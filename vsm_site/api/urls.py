@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.routers import DefaultRouter
 
 from vsm_site.api.ingest import ingest
-from vsm_site.api.views import access, alerts, events, health, messages, operations, tasks, telemetry
+from vsm_site.api.views import access, alerts, events, health, messages, operations, signals, tasks, telemetry
 from vsm_site.api.views.root import RootView, SchemaView
 
 
@@ -35,6 +35,7 @@ router.register("messages", messages.MessageViewSet, basename="message")
 router.register("dead-letters", messages.DeadLetterViewSet, basename="dead-letter")
 router.register("channels", messages.ChannelViewSet, basename="channel")
 router.register("events", events.EventViewSet, basename="event")
+router.register("signals", signals.SignalViewSet, basename="signal")
 router.register("tasks/runs", tasks.RunViewSet, basename="run")
 
 app_name = "api"
@@ -48,6 +49,8 @@ urlpatterns = [
     path("v1/viability/", health.ViabilityView.as_view(), name="viability"),
     path("v1/events/verify/", events.VerifyView.as_view(), name="events-verify"),
     path("v1/events/replay/", events.ReplayView.as_view(), name="events-replay"),
+    path("v1/signals/dry-run/", signals.DryRunView.as_view(), name="signals-dry-run"),
+    path("v1/signals/lane/", signals.LaneView.as_view(), name="signals-lane"),
     path("v1/tasks/", tasks.TasksView.as_view(), name="tasks"),
     path("v1/tasks/<str:name>/trigger/", tasks.TriggerView.as_view(), name="trigger"),
     path("v1/", include(router.urls)),

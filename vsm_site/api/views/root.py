@@ -24,6 +24,7 @@ LISTS = {
     "viability": "api:viability",
     "alert-rules": "api:alert-rule-list",
     "alerts": "api:alert-list",
+    "signals": "api:signal-list",
     "messages": "api:message-list",
     "dead-letters": "api:dead-letter-list",
     "channels": "api:channel-list",
