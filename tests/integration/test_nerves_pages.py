@@ -176,6 +176,15 @@ def test_a_signal_is_raised_by_a_person(operator: Client) -> None:
     )
 
 
+def test_the_same_critical_pain_twice_is_one_signal(operator: Client) -> None:
+    """Whoever raises it again is led to the one that is open."""
+    answers = [operator.post("/dashboard/signals/raise/", PAIN, follow=True) for _ in range(2)]
+
+    told = ["open already" in text_of(answer) for answer in answers]
+    assert told == [False, True]
+    assert Signal.objects.count() == 1
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -444,7 +453,8 @@ def test_a_journey_is_one_line_of_time_in_few_queries(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 ms"), (0.0123, "12 ms"), (2.5, "2.50 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")]
+    ("seconds", "words"),
+    [(0, "0 ms"), (0.0123, "12 ms"), (2.5, "2.50 s"), (75.24, "1 min 15.2 s"), (7262, "2 h 1 min 2 s")],
 )
 def test_a_lapse_is_told_in_words(seconds: float, words: str) -> None:
     assert journeys.lapse(seconds) == words

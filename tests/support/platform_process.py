@@ -66,9 +66,13 @@ class Platform:
         answer = self._post("/api/v1/ingest/", {"source": source, "samples": samples})
         assert answer.json()["accepted"] == len(samples), answer.text
 
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Send one message, as a program does."""
+        self._post("/api/v1/messages/", message)
+
     def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         if not self._token:
-            wanted = {"name": "agent", "scopes": ["ingest"]}
+            wanted = {"name": "agent", "scopes": ["ingest", "operate"]}
             made = httpx.post(f"{self.url}/api/v1/tokens/", json=wanted, auth=("admin", PASSWORD))
             assert made.status_code == 201, made.text
             self._token = made.json()["secret"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -86,9 +87,11 @@ def add(request: HttpRequest, place: Place) -> HttpResponse:
     form = SignalForm(request.POST or None, initial={"severity": Signal.Severity.MEDIUM})
     if request.method == "POST":
         refuse_readers(place)
-        signal = _raised(place, form) if form.is_valid() else None
+        now = timezone.now()
+        signal = _raised(place, form, now) if form.is_valid() else None
         if signal is not None:
-            messages.success(request, "The signal is raised.")
+            known = "The same pain is open already: it counts once more." if signal.raised_at < now else ""
+            messages.success(request, known or "The signal is raised.")
             return redirect(f"{reverse('dashboard:signal', args=[signal.pk])}{place.query}")
     return page(request, place, "dashboard/signal_add.html", form=form, status=400 if form.is_bound else 200)
 
@@ -132,11 +135,11 @@ def _filtered(request: HttpRequest, place: Place, wanted: SignalFilter) -> Query
     return found.filter(**exact)
 
 
-def _raised(place: Place, form: SignalForm) -> Signal | None:
+def _raised(place: Place, form: SignalForm, now: datetime) -> Signal | None:
     """Raise what *form* says; None when it was not, which the form then explains."""
     given: dict[str, Any] = {**form.cleaned_data, "severity": form.cleaned_data["severity"] or None}
     try:
-        signal = services.raise_signal(system_id=place.system.pk, origin=Party.OPERATOR, **given)
+        signal = services.raise_signal(system_id=place.system.pk, origin=Party.OPERATOR, at=now, **given)
     except Refused as error:
         if isinstance(error, RateLimited):
             record_rejection(error)

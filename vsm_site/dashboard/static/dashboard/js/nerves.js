@@ -2,7 +2,7 @@
 import { config, withSystem } from "./config.js";
 import { badge } from "./badge.js";
 import { el, keyed, setText } from "./dom.js";
-import { ago, duration, epoch, short, words } from "./format.js";
+import { ago, duration, epoch, metricValue, short, words } from "./format.js";
 import { getJson } from "./post.js";
 
 const EVERY_MS = 5000;
@@ -38,7 +38,7 @@ function showLane(state) {
   setText(health, sentence);
   const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
   lane.replaceChildren(el("p", {}, health), el("dl", { class: "fact-row" },
-    fact("Latency p50", p50 === null ? "–" : duration(p50)), fact("p99", p99 === null ? "–" : duration(p99)),
+    fact("Latency p50", metricValue("latency_seconds", p50)), fact("p99", metricValue("latency_seconds", p99)),
     fact("Last answer", ago(state.age_seconds)), fact("Lost", short(state.lost_total))),
   el("p", { class: "help" }, `A canary goes through every ${state.period_seconds} s.`));
 }
