@@ -19,12 +19,16 @@ class Arguments(BaseModel):
 
 @dataclass(frozen=True)
 class Triggerable:
-    """One entry: its public name, what it does, the model of its arguments and the function that does it."""
+    """One entry: its public name, what it does, the model of its arguments and the function that does it.
+
+    Unless it is *harmless* it acts on, or tells of, every tenant's units: then it is for those who operate the root.
+    """
 
     name: str
     summary: str
     arguments: type[Arguments]
     run: Callable[[Any], Any]
+    harmless: bool = False
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the arguments."""
@@ -35,12 +39,12 @@ _register: dict[str, Triggerable] = {}
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 
-def triggerable(name: str, arguments: type[Arguments] = Arguments) -> Callable[[F], F]:
+def triggerable(name: str, arguments: type[Arguments] = Arguments, *, harmless: bool = False) -> Callable[[F], F]:
     """Register a function taking *arguments* and returning plain JSON under *name*; its docstring is the summary."""
 
     def register(function: F) -> F:
         summary = (function.__doc__ or "").strip().splitlines()[0]
-        _register[name] = Triggerable(name, summary, arguments, function)
+        _register[name] = Triggerable(name, summary, arguments, function, harmless)
         return function
 
     return register

@@ -1,11 +1,32 @@
-"""Runs as JSON."""
+"""Who may trigger and see runs, and runs as JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from django.db.models import QuerySet
+
 from subsystems.kernel.times import moment_text
+from subsystems.kernel.triggerable import Triggerable
+from subsystems.recursion.models import ApiToken
+from subsystems.recursion.queries import ROOT_SLUG, Principal, systems_for
 from subsystems.s3_control.models import TaskRun
+
+
+def triggerable_by(user: Principal, token: ApiToken | None = None) -> Callable[[Triggerable], bool]:
+    """Return what tells whether *user* may trigger an entry: what acts on every system takes operating the root."""
+    systems = set(systems_for(user, "operate", token).values_list("slug", flat=True))
+    return lambda entry: ROOT_SLUG in systems or (entry.harmless and bool(systems))
+
+
+def runs_for(user: Principal, token: ApiToken | None = None) -> QuerySet[TaskRun]:
+    """Return the runs that *user* may see, newest first: their own; administrators of the root see everybody's."""
+    runs = TaskRun.objects.select_related("requested_by")
+    everywhere = token is None or token.system_id is None
+    if everywhere and systems_for(user, "admin").filter(slug=ROOT_SLUG).exists():
+        return runs
+    return runs.filter(requested_by_id=user.pk)
 
 
 def run_body(run: TaskRun) -> dict[str, Any]:
