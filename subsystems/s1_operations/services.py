@@ -276,7 +276,11 @@ def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, lis
     if not changed and moment - agent.written_at < SEEN_RESOLUTION_SECONDS:
         return
     agent.written_at, agent.parts = moment, parts
-    updated = Unit.objects.filter(pk=agent.unit_id, system=system, kind="agent", name=source).update(
+    mine = Unit.objects.filter(pk=agent.unit_id, system=system, kind="agent", name=source)
+    # Nearly always only the time is new, and the whole statement takes longer than everything else that a batch costs.
+    if not changed and mine.filter(state__in=[Unit.State.ACTIVE, Unit.State.PAUSED]).update(last_seen_at=now):
+        return
+    updated = mine.update(
         last_seen_at=now,
         score=Case(When(state=Unit.State.PAUSED, then=F("score")), default=Value(mean_known(parts.values()))),
         health_parts=parts,
@@ -288,7 +292,7 @@ def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, lis
             _agents.pop((system.pk, source), None)
         agent.unit_id = _known_agent(system, source, now).unit_id
         _touch(system, source, _agents[system.pk, source], latest, now)
-    elif changed:
+    else:
         _tell(Unit.objects.select_related("fleet").get(pk=agent.unit_id))
 
 

@@ -69,14 +69,15 @@ def test_a_steady_agent_costs_one_update_in_two_seconds(pushed: list[Any]) -> No
     assert {kind for kind, _, _ in pushed} == {"samples"}
 
 
-def test_a_silent_agent_that_speaks_again_is_active(pushed: list[Any]) -> None:
+@pytest.mark.parametrize("seconds", [20, 5], ids=["after a while", "and this process had heard it all the time"])
+def test_a_silent_agent_that_speaks_again_is_active(seconds: int, pushed: list[Any]) -> None:
     """Its return is told as its silence was."""
     now = timezone.now()
     services.receive_batch(root_system(), "back", batch(now, orders=5.0), now=now)
     unit = Unit.objects.get(name="back")
     services.silence([unit])
 
-    services.receive_batch(root_system(), "back", batch(now, orders=6.0), now=now + timedelta(seconds=20))
+    services.receive_batch(root_system(), "back", batch(now, orders=6.0), now=now + timedelta(seconds=seconds))
 
     unit.refresh_from_db()
     assert (unit.state, unit.score) == (Unit.State.ACTIVE, 1.0)
