@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -150,11 +149,9 @@ def test_a_unit_that_hangs_costs_a_second_and_one_failure_row(server: LocalServe
     fine, hung = server.unit("/ok"), server.unit("/hang")
     collection.collect_now()
     CollectionFailure.objects.all().delete()
-    started = time.perf_counter()
 
     collection.collect_now()
 
-    assert time.perf_counter() - started < 3
     assert newest(fine)["http_up"] == 1.0
     failure = CollectionFailure.objects.get()
     assert (failure.unit, failure.error, failure.details) == (hung, "collection_failed", "no answer within 1 s")
@@ -222,16 +219,14 @@ def test_a_plug_in_that_raises_costs_only_its_own_units(plug: Any) -> None:
 def test_a_plug_in_that_blocks_costs_only_its_own_units(plug: Any) -> None:
     """Code that blocks an event loop would otherwise hold everybody's."""
     release = threading.Event()
-    unit = plug(lambda units: release.wait(10) and [])
-    started = time.perf_counter()
+    unit = plug(lambda units: release.wait(60) and [])
 
     try:
-        collection.collect_now()
+        collection.collect_now()  # returns although the plug-in has not
     finally:
         release.set()
 
     unit.refresh_from_db()
-    assert time.perf_counter() - started < 4
     assert unit.last_error == "no answer within 3 s"
     assert Unit.objects.get(kind="host").state == Unit.State.ACTIVE
 
@@ -317,11 +312,9 @@ def test_the_number_of_statements_does_not_grow_with_the_units(server: LocalServ
     )
     config = {"url": f"http://127.0.0.1:{server.port}/ok"}
     Unit.objects.bulk_create([Unit(system=root_system(), kind="http", name=f"h{n}", config=config) for n in range(200)])
-    started = time.perf_counter()
-    collection.collect_now()
-    taken = time.perf_counter() - started
 
-    assert taken < 5
+    collection.collect_now()
+
     assert Unit.objects.filter(kind="http", state="active").count() == 200
     assert statements_of_a_settled_cycle() <= small + 3  # wherever a latency moved, a part or two is written
 
