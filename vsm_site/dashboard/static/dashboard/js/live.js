@@ -42,6 +42,7 @@ export class Live extends EventTarget {
 
   lose(code) {
     this.socket = null;
+    if (code === 4401 && this.seq !== null) location.reload(); // logged out meanwhile: the server shows the login
     this.setState(code === 4401 || code === 4403 ? "refused" : "lost");
     if (this.state === "refused") return;
     const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.tries);
