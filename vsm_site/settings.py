@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dj_database_url
 
-from vsm_site.environment import load, subsystem_log_levels
+from vsm_site.environment import ConfigurationError, load, subsystem_log_levels
 
 ENV = load()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -22,8 +22,11 @@ def _secret_key() -> str:
         return ENV.secret_key
     path = HOME / "secret_key"
     if not path.exists():
-        HOME.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        try:
+            HOME.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise ConfigurationError(f"VSM_HOME: {HOME} cannot be written to ({error.strerror}).") from None
         path.write_text(secrets.token_urlsafe(50))
     return path.read_text().strip()
 
@@ -240,6 +243,6 @@ LOGGING = {
     "loggers": {
         "axes": {"level": "WARNING"},
         **({} if ENV.log_level == "DEBUG" else _CHATTY),
-        **{f"subsystems.{name}": {"level": level} for name, level in subsystem_log_levels().items()},
+        **{name: {"level": level} for name, level in subsystem_log_levels().items()},
     },
 }
