@@ -368,6 +368,21 @@ def test_the_admin_lists_and_shows_every_row(client: Client, model: str) -> None
     assert client.get(f"{base}add/").status_code == 403
 
 
+def test_what_is_deleted_in_the_admin_leaves_open_dashboards(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ghost among the units would stay until somebody reloads."""
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(services, "push", lambda _system, kind, _key, body: told.append((kind, body)))
+    client.force_login(make_user(superuser=True))
+    units = [make_unit(), make_unit()]
+    fleet = Fleet.objects.create(system=root_system(), name="shop")
+
+    chosen = {"action": "delete_selected", "_selected_action": [unit.pk for unit in units], "post": "yes"}
+    client.post("/admin/s1_operations/unit/", chosen)
+    client.post(f"/admin/s1_operations/fleet/{fleet.pk}/delete/", {"post": "yes"})
+
+    assert told == [("unit", None), ("unit", None), ("fleet", None)]
+
+
 def test_units_are_paused_from_the_admin(client: Client) -> None:
     """Several at once."""
     client.force_login(make_user(superuser=True))
