@@ -2,8 +2,8 @@
 import { config } from "./config.js";
 import { showAlerts } from "./alerts.js";
 import { el, keyed, perFrame, setText } from "./dom.js";
-import { ago, epoch, metricValue, short } from "./format.js";
-import { Live } from "./live.js";
+import { ago, metricValue, short } from "./format.js";
+import { Live, answeredAt } from "./live.js";
 import { showStrip } from "./strip.js";
 import { UnitTable } from "./units.js";
 import { showCards, showViability } from "./viability.js";
@@ -80,7 +80,7 @@ function makeFleet() {
 function updateFleet(node, fleet) {
   setText(node.querySelector("strong"), fleet.name);
   setText(node.querySelector("code"), fleet.broker);
-  const connected = epoch(fleet.connected_at);
+  const connected = answeredAt(live, fleet);
   const state = !fleet.enabled ? "switched off" : connected === null ? "not reached yet" : `broker answered ${ago(Math.max(0, live.now() - connected))}`;
   setText(node.querySelector(".fleet-state"), state);
   setText(node.querySelector(".error"), fleet.last_error ?? "");
