@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from kombu import Connection
@@ -278,11 +278,9 @@ def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, lis
     if not changed and moment - agent.written_at < SEEN_RESOLUTION_SECONDS:
         return
     agent.written_at, agent.parts = moment, parts
-    mine = Unit.objects.filter(pk=agent.unit_id, system=system, kind="agent", name=source)
-    # Nearly always only the time is new, and the whole statement takes longer than everything else that a batch costs.
-    if not changed and mine.filter(state__in=[Unit.State.ACTIVE, Unit.State.PAUSED]).update(last_seen_at=now):
+    if not changed and _note_heard(system, source, agent, now):
         return
-    updated = mine.update(
+    updated = Unit.objects.filter(pk=agent.unit_id, system=system, kind="agent", name=source).update(
         last_seen_at=now,
         score=Case(When(state=Unit.State.PAUSED, then=F("score")), default=Value(mean_known(parts.values()))),
         health_parts=parts,
@@ -296,6 +294,21 @@ def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, lis
         _touch(system, source, _agents[system.pk, source], latest, now)
     else:
         _tell(Unit.objects.select_related("fleet").get(pk=agent.unit_id))
+
+
+# By hand: building this statement anew takes twenty times as long as it does, and most batches are nothing else.
+NOTE_HEARD = (
+    "UPDATE s1_operations_unit SET last_seen_at = %s"
+    " WHERE id = %s AND system_id = %s AND kind = 'agent' AND name = %s AND state IN ('active', 'paused')"
+)
+
+
+def _note_heard(system: System, source: str, agent: KnownAgent, now: datetime) -> bool:
+    """Write only when an agent was heard; return False when more than that is news."""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(NOTE_HEARD, [moment, agent.unit_id, system.pk, source])
+        return bool(cursor.rowcount)
 
 
 def _rounded(parts: Mapping[str, float | None]) -> dict[str, float | None]:
