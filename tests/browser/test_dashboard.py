@@ -140,6 +140,14 @@ def test_every_page_opens_without_a_word_on_the_console(open_page: Open) -> None
             expect(page.locator("#connection")).to_have_text("Live")
 
 
+def test_the_pages_of_the_api_draw_themselves_under_the_policy(open_page: Open, platform: Platform) -> None:
+    """They are the framework's, and style themselves from within; their scripts are files as everywhere."""
+    page = open_page("/api/v1/units/")
+    expect(page.locator("h1")).to_contain_text("Unit List")
+    page.goto(f"{platform.url}/api/docs/")
+    expect(page.locator(".opblock").first).to_be_visible(timeout=15_000)
+
+
 def test_no_page_is_wider_than_a_small_phone(open_page: Open) -> None:
     """360 pixels: what does not fit wraps or scrolls within itself."""
     page = open_page(width=360)
