@@ -18,6 +18,7 @@ from alerts.lifecycle import shown
 from alerts.models import Alert, AlertRule
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.recursion.models import System
+from subsystems.s1_operations import adapters
 from subsystems.s5_policy import services as s5
 from subsystems.telemetry.samples import METRIC_NAME
 
@@ -142,6 +143,8 @@ def check_rule(rule: AlertRule) -> None:
         raise Invalid('A metric is like cpu_ratio, or with labels like size{queue="mail"}.', field="metric")
     if not math.isfinite(rule.threshold):
         raise Invalid("The threshold must be a finite number.", field="threshold")
+    if rule.unit_kind and rule.unit_kind not in adapters.registry():
+        raise Invalid(f"The types of units are {', '.join(sorted(adapters.registry()))}.", field="unit_kind")
     if rule.unit is not None and rule.unit.system_id != rule.system_id:
         raise Invalid("This unit belongs to another system.", field="unit")
     if rule.unit is not None and rule.unit_kind not in ("", rule.unit.kind):

@@ -42,7 +42,7 @@ def commands(environment: dict[str, str]) -> dict[str, list[str]]:
     """Return the command line of each process."""
     host, port = environment.get("VSM_HOST", "127.0.0.1"), environment.get("VSM_PORT", "8000")
     flower_port = environment.get("VSM_FLOWER_PORT", "5555")
-    quiet = ["-W", "ignore::RuntimeWarning:celery.platforms"]  # it warns of root at length, once for each process
+    quiet = ["-W", "ignore:You're running the worker"]  # it warns of root at length, once for each process
     celery = [PYTHON, *quiet, "-m", "celery", "-q", "-A", "vsm_site"]
     serve = [PYTHON, "-m", "uvicorn", "vsm_site.asgi:application", "--host", host, "--port", port, "--lifespan", "off"]
     work = [*celery, "worker", "-l", "WARNING", "--prefetch-multiplier", "1"]

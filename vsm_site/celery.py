@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vsm_site.settings")
 from django.conf import settings
 
 from subsystems.messaging.topology import CONSUMED, declare
+from subsystems.s1_operations.adapters.host import HostStep
 from vsm_site import transport
 from vsm_site.schedules import every
 
@@ -73,6 +74,7 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks()
+app.steps["worker"].add(HostStep)
 
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]

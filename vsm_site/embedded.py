@@ -23,6 +23,7 @@ from typing import IO, Protocol
 
 import uvicorn
 from celery import Celery
+from celery.app import trace
 from celery.beat import EmbeddedService
 from celery.worker import WorkController
 from celery.worker import state as worker_state
@@ -51,11 +52,13 @@ class Worker:
     """Celery's worker in a thread, on every queue of the platform."""
 
     def __init__(self, app: Celery) -> None:
+        name = f"embedded@{socket.gethostname()}"
+        trace.setup_worker_optimizations(app, name)  # as `celery worker` does: a run then says which worker it was on
         self._worker = WorkController(
             app=app,
             pool="threads",
             concurrency=POOL_THREADS,
-            hostname=f"embedded@{socket.gethostname()}",
+            hostname=name,
             queues=[queue.name for queue in CONSUMED],
             loglevel="INFO",
             without_mingle=True,

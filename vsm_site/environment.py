@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LEVELS: tuple[str, ...] = get_args(Level)
 LEVEL_PREFIX = "VSM_LOG_LEVEL_"
+# What has a level of its own, and the logger it is: the subsystems by name, and what is above them.
+LOGGERS = {found.parent.name: f"subsystems.{found.parent.name}" for found in ROOT.glob("subsystems/*/__init__.py")} | {
+    "alerts": "alerts",
+    "vsm_site": "vsm_site",
+}
 
 
 class ConfigurationError(SystemExit):
@@ -54,13 +61,35 @@ class Environment(BaseSettings):
     def _broker_scheme(cls, value: str) -> str:
         if value and value.split("://")[0] not in {"vsm", "amqp", "amqps", "redis", "rediss"}:
             raise ValueError("must start with amqp://, amqps://, redis:// or rediss://")
-        return value
+        return _with_host(value) if value and value != "vsm://" else value
 
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: str) -> str:
         if value and value.split("://")[0] not in {"redis", "rediss", "unix"}:
             raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_scheme(cls, value: str) -> str:
+        if value and value.split("://")[0] not in {"postgres", "postgresql", "sqlite"}:
+            raise ValueError("must start with postgresql:// or sqlite://")
+        return value if value.startswith("sqlite") or not value else _with_host(value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _some_host(cls, value: str) -> str:
+        if not value.strip(" ,"):
+            raise ValueError("must name a host, or nobody could open a page")
+        return value
+
+    @field_validator("http_allow")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for entry in value.split(","):
+            if "/" in entry:
+                ip_network(entry.strip(), strict=False)  # a ValueError that says what is wrong with it
         return value
 
     @model_validator(mode="after")
@@ -74,7 +103,22 @@ class Environment(BaseSettings):
             missing = [name for name, value in wanted.items() if not value]
             if missing:
                 raise ValueError(f"{', '.join(missing)} must be set when VSM_PROFILE=services")
+            if self.broker_url.startswith("vsm://"):
+                raise ValueError("VSM_BROKER_URL: vsm:// lives in one process; VSM_PROFILE=services has several")
+            if self.database_url.startswith("sqlite"):
+                raise ValueError("DATABASE_URL: VSM_PROFILE=services needs PostgreSQL, as its processes write at once")
         return self
+
+
+def _with_host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("must name a host, as in scheme://user:password@host:port/name")
+    return url
 
 
 def load() -> Environment:
@@ -86,19 +130,24 @@ def load() -> Environment:
 
 
 def subsystem_log_levels() -> dict[str, str]:
-    """Return the level of each subsystem that has its own: `VSM_LOG_LEVEL_TELEMETRY=DEBUG`.
+    """Return the level of each logger that has its own: `VSM_LOG_LEVEL_TELEMETRY=DEBUG`.
 
-    Raises SystemExit naming a variable whose level does not exist.
+    Raises SystemExit naming a variable whose subsystem or level does not exist.
     """
     found = {}
     for variable, level in os.environ.items():
         if not variable.startswith(LEVEL_PREFIX):
             continue
+        subsystem = variable.removeprefix(LEVEL_PREFIX).lower()
+        if subsystem not in LOGGERS:
+            raise ConfigurationError(
+                f"The configuration cannot work:\n  {variable}: there are {', '.join(sorted(LOGGERS))}"
+            )
         if level not in LEVELS:
             raise ConfigurationError(
                 f"The configuration cannot work:\n  {variable}: must be one of {', '.join(LEVELS)}"
             )
-        found[variable.removeprefix(LEVEL_PREFIX).lower()] = level
+        found[LOGGERS[subsystem]] = level
     return found
 
 

@@ -43,6 +43,15 @@ def prepare() -> Logins:
     return Logins(user, new_password, secret, is_new)
 
 
+def greeting(host: str, port: int, flower_port: int, logins: Logins) -> str:
+    """Return what a start prints: where everything is, and what a person needs to log in."""
+    shown = f"[{host}]" if ":" in host else host
+    lines = ["", f"  VSM runs at      http://{shown}:{port}/"]
+    if flower_port:
+        lines.append(f"  Flower           http://{shown}:{flower_port}/")
+    return "\n".join([*lines, *logins.lines(), "  Ctrl-C stops it.", ""])
+
+
 def ensure_admin(name: str, password: str) -> str:
     """Make the admin user unless it exists; return the password if one had to be made up, else nothing."""
     if User.objects.filter(username=name).exists():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dj_database_url
 
-from vsm_site.environment import load, subsystem_log_levels
+from vsm_site.environment import ConfigurationError, load, subsystem_log_levels
 
 ENV = load()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -22,8 +22,11 @@ def _secret_key() -> str:
         return ENV.secret_key
     path = HOME / "secret_key"
     if not path.exists():
-        HOME.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        try:
+            HOME.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise ConfigurationError(f"VSM_HOME: {HOME} cannot be written to ({error.strerror}).") from None
         path.write_text(secrets.token_urlsafe(50))
     return path.read_text().strip()
 
@@ -163,7 +166,6 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ("/api/docs/",),
     "DIRECTIVES": {
         "default-src": ["'self'"],
         "script-src": ["'self'"],
@@ -187,7 +189,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["vsm_site.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "vsm_site.api.renderers.StrictJSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "vsm_site.api.renderers.BrowsablePages",
     ],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "DEFAULT_PAGINATION_CLASS": "vsm_site.api.pagination.Pages",
@@ -259,6 +261,6 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         "subsystems.event_log.checkpoints": {"level": "INFO", "handlers": ["event_checkpoints"], "propagate": True},
         **({} if ENV.log_level == "DEBUG" else _CHATTY),
-        **{f"subsystems.{name}": {"level": level} for name, level in subsystem_log_levels().items()},
+        **{name: {"level": level} for name, level in subsystem_log_levels().items()},
     },
 }

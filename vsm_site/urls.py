@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
@@ -16,6 +17,7 @@ LOGIN_CONTEXT = {"site_header": "VSM", "site_title": "VSM", "title": "Log in"}
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/dashboard/", query_string=True), name="home"),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}dashboard/icon.svg"), name="favicon"),
     path("dashboard/", include("vsm_site.dashboard.urls")),
     path("api/", include("vsm_site.api.urls")),
     # The admin's own login refuses members who are not staff; this one is for everybody.

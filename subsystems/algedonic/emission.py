@@ -156,7 +156,8 @@ def _push(signal_id: str) -> dict[str, Any] | None:
     if signal is None:
         return None
     body = queries.signal_body(signal)
-    push(signal.system_id, "signal", signal.pk, body)
+    brief = {name: value for name, value in body.items() if name != "data"}  # which may be long, and lists do not show
+    push(signal.system_id, "signal", signal.pk, brief)
     return body
 
 

@@ -12,7 +12,7 @@ from django.db.models import Avg, Count, Max, Min, Q, Sum
 from subsystems.health import resources, viability, vitals
 from subsystems.health.models import Assessment
 from subsystems.health.viability import Rules
-from subsystems.health.vitals import Answers, Cycles, Job, SlotMark, UnitCounts, Vital
+from subsystems.health.vitals import Answers, Cycles, FleetAge, Job, SlotMark, UnitCounts, Vital
 from subsystems.kernel.errors import TransientError
 from subsystems.kernel.times import moment_text
 from subsystems.kernel.words import Subsystem
@@ -44,15 +44,12 @@ def measure(system: System, *, now: datetime) -> Measured:
     counts = _units(system, now)
     cycles = _cycles(now)
     units = UnitCounts(**{name: counts[name] for name in UnitCounts.__dataclass_fields__})
-    foreign = Fleet.objects.filter(system=system, own=False, enabled=True).aggregate(
-        configured=Count("pk"), heard=Count("pk", filter=Q(connected_at__gte=now - HEARD_WITHIN))
-    )
     found = {
         Subsystem.S1: vitals.operations(units),
         Subsystem.S2: _coordination(now),
         Subsystem.S3: vitals.control(cycles, _hosts(system)),
         Subsystem.S4: vitals.intelligence(
-            configured=counts["http"] + foreign["configured"], heard=counts["http_heard"] + foreign["heard"]
+            configured=counts["http"], heard=counts["http_heard"], fleets=_fleets(system, now)
         ),
         Subsystem.S5: vitals.policy(Answers(**answer_counts(system, since=now - ANSWERS_WINDOW, now=now))),
     }
@@ -145,6 +142,15 @@ def _units(system: System, now: datetime) -> dict[str, Any]:
             http_heard=Count("pk", filter=http & Q(last_seen_at__gte=now - HEARD_WITHIN)),
         )
     )
+
+
+def _fleets(system: System, now: datetime) -> list[FleetAge]:
+    """Return for how long each fleet was not heard; one never heard, since it was added."""
+    fleets = Fleet.objects.filter(system=system, enabled=True)
+    return [
+        FleetAge(fleet.name, fleet.own, max(0.0, (now - (fleet.connected_at or fleet.created_at)).total_seconds()))
+        for fleet in fleets
+    ]
 
 
 def _hosts(system: System) -> dict[str, dict[str, float | None]]:

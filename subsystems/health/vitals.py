@@ -15,6 +15,8 @@ from subsystems.kernel.words import TITLES, Subsystem
 
 FULL_CAPACITY_UNITS = 10  # 002-31
 LOOP_ALIVE_SECONDS = 15.0  # three collection periods
+ON_SCHEDULE_SECONDS = 15.0  # a fleet heard within three collection periods counts fully,
+FORGOTTEN_SECONDS = 300.0  # one unheard for this long not at all: what is known of it grows old, it is not lost at once
 RESOURCES = ("cpu", "memory", "disk")
 
 
@@ -83,6 +85,15 @@ class Answers:
     in_time: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class FleetAge:
+    """For how long nothing was heard from a fleet's broker."""
+
+    name: str
+    own: bool
+    unheard_seconds: float
+
+
 def operations(units: UnitCounts) -> Vital:
     """Score S1 as documented: the average health of its units (002-31; without any it is unknown, 2-31)."""
     average = units.average if units.known else None
@@ -144,12 +155,27 @@ def control(cycles: Cycles, hosts: Mapping[str, Mapping[str, float | None]]) -> 
     return Vital(score, f"Collection coverage and resource headroom{without}.", measures)
 
 
-def intelligence(*, configured: int, heard: int) -> Vital:
-    """Score S4: environment awareness, the outside sources heard on schedule out of those configured (3.7)."""
-    measures = {"sources": configured, "heard": heard}
-    if not configured:
+def intelligence(*, configured: int, heard: int, fleets: Sequence[FleetAge] = ()) -> Vital:
+    """Score S4: environment awareness, the sources heard on schedule out of those configured (3.7).
+
+    *configured* and *heard* count HTTP services. Each fleet has an equal share, our own included, which fades while its
+    broker is out of reach; with nothing but our own fleet there is no environment to be aware of.
+    """
+    total = configured + len(fleets)
+    late = [fleet for fleet in fleets if fleet.unheard_seconds > ON_SCHEDULE_SECONDS]
+    on_schedule = heard + len(fleets) - len(late)
+    measures = {"sources": total, "heard": on_schedule, "unheard_fleets": [fleet.name for fleet in late]}
+    if not configured and all(fleet.own for fleet in fleets):
         return Vital(None, "No outside source is watched: no HTTP service and no other fleet.", measures)
-    return Vital(heard / configured, f"{heard} of {configured} outside sources were heard on schedule.", measures)
+    score = (heard + sum(freshness(fleet.unheard_seconds) for fleet in fleets)) / total
+    unheard = "".join(f" {fleet.name} is out of reach for {fleet.unheard_seconds:.0f} s." for fleet in late[:3])
+    return Vital(score, f"{on_schedule} of {total} sources were heard on schedule.{unheard}", measures)
+
+
+def freshness(unheard_seconds: float) -> float:
+    """Return the worth of what is known of a fleet: 1 while it is heard on schedule, then less and less."""
+    span = FORGOTTEN_SECONDS - ON_SCHEDULE_SECONDS
+    return min(1.0, max(0.0, (FORGOTTEN_SECONDS - unheard_seconds) / span))
 
 
 def policy(answers: Answers) -> Vital:

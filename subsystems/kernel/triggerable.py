@@ -21,13 +21,15 @@ class Arguments(BaseModel):
 class Triggerable:
     """One entry: its public name, what it does, the model of its arguments and the function that does it.
 
-    *scope* is what its caller must hold; `admin` is meant of the root system.
+    Unless it is *harmless* it acts on, or tells of, every tenant's units: then it is for those who hold *scope* in the
+    root system.
     """
 
     name: str
     summary: str
     arguments: type[Arguments]
     run: Callable[[Any], Any]
+    harmless: bool = False
     scope: str = "operate"
 
     def schema(self) -> dict[str, Any]:
@@ -40,13 +42,13 @@ F = TypeVar("F", bound=Callable[[Any], Any])
 
 
 def triggerable(
-    name: str, arguments: type[Arguments] = Arguments, *, scope: str = "operate"
+    name: str, arguments: type[Arguments] = Arguments, *, harmless: bool = False, scope: str = "operate"
 ) -> Callable[[F], F]:
     """Register a function taking *arguments* and returning plain JSON under *name*; its docstring is the summary."""
 
     def register(function: F) -> F:
         summary = (function.__doc__ or "").strip().splitlines()[0]
-        _register[name] = Triggerable(name, summary, arguments, function, scope)
+        _register[name] = Triggerable(name, summary, arguments, function, harmless, scope)
         return function
 
     return register

@@ -40,6 +40,13 @@ class UnitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_readonly_fields(self, request: HttpRequest, obj: object = None) -> list[str]:
         return [*self.readonly_fields, "system", "name", "config"]
 
+    def delete_model(self, request: HttpRequest, obj: Unit) -> None:
+        services.forget_unit(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Unit]) -> None:
+        for unit in queryset:
+            services.forget_unit(unit)
+
     @admin.action(description="Pause: stop collecting", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Unit]) -> None:
         for unit in queryset.select_related("fleet"):
@@ -68,6 +75,9 @@ class FleetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Fleet | None = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or not obj.own)
+
+    def delete_model(self, request: HttpRequest, obj: Fleet) -> None:
+        services.forget_fleet(obj)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}

@@ -25,6 +25,8 @@ def check(url: str) -> str:
         raise Invalid(f"The broker's address must start with {', '.join(f'{s}://' for s in SCHEMES)}.", field="url")
     if not parts.hostname or port == 0 or re.search(r"\s", url):
         raise Invalid("The broker's address must name a host, as in amqp://user:password@host:5672/vhost.", field="url")
+    if ";" in url:  # kombu would take what follows for another broker, of any kind and with a password of its own
+        raise Invalid("Give the address of one broker; a semicolon inside it is written %3B.", field="url")
     if parts.scheme.startswith("redis") and not re.fullmatch(r"/?\d*", parts.path):
         raise Invalid("The path of a Redis address is the number of its database.", field="url")
     return url

@@ -98,6 +98,7 @@ def run_cycle(slot: int, *, now: datetime) -> Seen:
     if not any(fleet.own for fleet in fleets) or not any(unit.kind == "host" for unit in units):
         services.ensure_own_units()
         units, fleets = list(watched_units()), list(Fleet.objects.filter(enabled=True))
+    services.let_go_silent(units, now=now)
     polled = [unit for unit in units if unit.kind not in STANDING]
     shards = _fan_out(slot, len(polled))
     elsewhere = {unit.pk for unit in polled if unit.pk % shards}
@@ -156,6 +157,7 @@ def measure(units: Sequence[Unit], fleets: Sequence[Fleet], ratios: Mapping[str,
     if references:
         by_kind.setdefault("celery_worker", [])
         by_kind.setdefault("celery_queue", [])
+        by_kind.setdefault("host", [])
     found.readings = _run(_gather(by_kind, context))
     for fleet in references:
         task = context.shared.get(f"fleet:{fleet.id}")
@@ -259,7 +261,8 @@ def _threads() -> ThreadPoolExecutor:
 # --- Writing: a handful of statements --------------------------------------------------------------------------------
 def _write(slot: int, units: Sequence[Unit], found: Findings, now: datetime) -> Seen:
     by_id = {unit.pk: unit for unit in units}
-    pairs = [(by_id[r.unit_id], r) for r in found.readings if r.unit_id in by_id]
+    left = services.left_since(now)
+    pairs = [(by_id[r.unit_id], r) for r in found.readings if r.unit_id in by_id and r.unit_id not in left]
     pairs += _appeared(found.readings, units)
     silent = _fallen_silent(units, {unit.pk for unit, reading in pairs if reading.heard}, now)
     sample_count = _record_samples(pairs, silent, now)
@@ -272,34 +275,32 @@ def _write(slot: int, units: Sequence[Unit], found: Findings, now: datetime) -> 
 
 
 def _appeared(readings: Sequence[Reading], units: Sequence[Unit]) -> list[tuple[Unit, Reading]]:
-    """Make units of the workers and queues that nobody knew; one that was let go comes back, a paused one stays so."""
+    """Make units of what nobody knew; one that was let go comes back, a paused one stays so."""
     new = [reading for reading in readings if reading.unit_id is None and reading.fleet_id is not None]
     if not new:
         return []
     fleets = Fleet.objects.in_bulk({reading.fleet_id for reading in new if reading.fleet_id is not None})
-    kinds = {reading.name: _kind_of(reading) for reading in new}
-    Unit.objects.bulk_create(
-        [
-            Unit(
-                system_id=fleets[r.fleet_id].system_id, fleet=fleets[r.fleet_id], kind=kinds[r.name], name=r.name[:200]
-            )
-            for r in new
-            if r.fleet_id in fleets
-        ],
-        ignore_conflicts=True,
-    )
+    found = [(_new_unit(fleets[r.fleet_id], r), r) for r in new if r.fleet_id in fleets]
+    Unit.objects.bulk_create([unit for unit, _ in found], ignore_conflicts=True)
     made = (
-        Unit.objects.filter(fleet__in=list(fleets), name__in=list(kinds))
+        Unit.objects.filter(system__in={unit.system_id for unit, _ in found}, name__in=[unit.name for unit, _ in found])
         .exclude(state=Unit.State.PAUSED)
         .select_related("fleet")
     )
-    by_name = {(unit.fleet_id, unit.kind, unit.name): unit for unit in made}
-    keyed = [(by_name.get((r.fleet_id, kinds[r.name], r.name)), r) for r in new]
+    by_name = {(unit.system_id, unit.kind, unit.name): unit for unit in made}
+    keyed = [(by_name.get((unit.system_id, unit.kind, unit.name)), reading) for unit, reading in found]
     return [(unit, reading) for unit, reading in keyed if unit is not None]
 
 
+def _new_unit(fleet: Fleet, reading: Reading) -> Unit:
+    kind = _kind_of(reading)
+    return Unit(system_id=fleet.system_id, fleet=None if kind == "host" else fleet, kind=kind, name=reading.name[:200])
+
+
 def _kind_of(reading: Reading) -> str:
-    return "celery_worker" if "worker_up" in reading.metrics else "celery_queue"
+    if "worker_up" in reading.metrics:
+        return "celery_worker"
+    return "host" if "disk_ratio" in reading.metrics else "celery_queue"
 
 
 def _record_samples(pairs: Sequence[tuple[Unit, Reading]], silent: Sequence[Unit], now: datetime) -> int:

@@ -47,6 +47,7 @@ class Unit(models.Model):
     config = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.NEW, db_index=True)
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    said_goodbye_at = models.DateTimeField(null=True, blank=True, editable=False)  # the last time it left properly
     last_error = models.CharField(max_length=300, blank=True, editable=False)
     score = models.FloatField(null=True, blank=True, editable=False)  # 0-1, null is unknown
     health_parts = models.JSONField(default=dict, blank=True, editable=False)  # {"memory": 0.9, "queue": null, ...}

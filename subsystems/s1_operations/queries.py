@@ -78,6 +78,7 @@ def fleet_ref(fleet: Fleet, units: Sequence[Unit], own_queues: Sequence[str]) ->
         ),
         queues=tuple(dict.fromkeys([*(own_queues if fleet.own else ()), *queues])),
         foreign_queues=frozenset() if fleet.own else frozenset(own_queues),
+        heard_at=fleet.connected_at,
     )
 
 

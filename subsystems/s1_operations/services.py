@@ -13,7 +13,7 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from kombu import Connection
@@ -42,11 +42,13 @@ from subsystems.telemetry.services import record
 logger = logging.getLogger(__name__)
 OWN_FLEET = "vsm"
 APPEARING = {"celery_worker", "celery_queue"}  # kinds whose units appear by themselves
+LEAVING = {*APPEARING, "host"}  # and those that leave by themselves
 CONNECT_SECONDS = 3.0
 KEEP_FAILURES = timedelta(hours=24)  # 002-16
 MAX_FAILURES = 200_000  # a day of 12 dead units is that many: more would tell nothing new
 KEEP_CYCLES = timedelta(hours=24)
-GONE_AFTER = timedelta(hours=1)  # workers get a new name at each restart; the old one has left for good
+GONE_AFTER = timedelta(hours=1)  # in containers workers get a new name at each restart; the old one has left for good
+GOODBYE_SHOWN = timedelta(minutes=10)  # how long a worker that was stopped properly is shown as silent
 MAX_AGENTS = 10_000  # per system: a source per request must not fill the database
 SILENCE = "silence"  # the source of a pain about many units, and the cause of every such pain
 MAX_NAMED = 1_000  # units that one pain names
@@ -283,6 +285,8 @@ def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, lis
     if not changed and moment - agent.written_at < SEEN_RESOLUTION_SECONDS:
         return
     agent.written_at, agent.parts = moment, parts
+    if not changed and _note_heard(system, source, agent, now):
+        return
     updated = Unit.objects.filter(pk=agent.unit_id, system=system, kind="agent", name=source).update(
         last_seen_at=now,
         score=Case(When(state=Unit.State.PAUSED, then=F("score")), default=Value(mean_known(parts.values()))),
@@ -295,8 +299,23 @@ def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, lis
             _agents.pop((system.pk, source), None)
         agent.unit_id = _known_agent(system, source, now).unit_id
         _touch(system, source, _agents[system.pk, source], latest, now)
-    elif changed:
+    else:
         _tell(Unit.objects.select_related("fleet").get(pk=agent.unit_id))
+
+
+# By hand: building this statement anew takes twenty times as long as it does, and most batches are nothing else.
+NOTE_HEARD = (
+    "UPDATE s1_operations_unit SET last_seen_at = %s"
+    " WHERE id = %s AND system_id = %s AND kind = 'agent' AND name = %s AND state IN ('active', 'paused')"
+)
+
+
+def _note_heard(system: System, source: str, agent: KnownAgent, now: datetime) -> bool:
+    """Write only when an agent was heard; return False when more than that is news."""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(NOTE_HEARD, [moment, agent.unit_id, system.pk, source])
+        return bool(cursor.rowcount)
 
 
 def _rounded(parts: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -346,14 +365,34 @@ def revive(units: Sequence[Unit]) -> None:
 
 
 def report_offline(fleet: Fleet, names: Sequence[str], *, now: datetime) -> int:
-    """Mark workers that said goodbye silent at once; return how many were not already."""
+    """Take leave of workers that said goodbye; return of how many units.
+
+    Who stopped another's worker should see it: it is silent first, and gone a little later. Our own are gone at once,
+    for the platform restarts them itself, and a host goes with its last worker.
+    """
     full_names = [f"{fleet.name}/{name}" for name in names]
-    units = list(
-        Unit.objects.filter(
-            fleet=fleet, kind="celery_worker", name__in=full_names, state=Unit.State.ACTIVE
-        ).select_related("fleet")
-    )
-    return len(silence(units, why="the worker shut down"))
+    leaving = Q(fleet=fleet, kind="celery_worker", name__in=full_names)
+    if fleet.own:
+        leaving |= Q(system=fleet.system_id, kind="host", name__in=_hosts_left(fleet, names))
+    present = Unit.objects.filter(leaving, state__in=[Unit.State.ACTIVE, Unit.State.SILENT])
+    units = list(present)
+    present.update(said_goodbye_at=now)  # first: for a cycle under way it is no failure that they do not answer
+    silent = silence(units, why="said goodbye")
+    if fleet.own:
+        let_go(silent)
+    return len(silent)
+
+
+def report_own_offline(node: str, *, now: datetime) -> None:
+    """Take leave of one of the platform's own workers."""
+    for fleet in Fleet.objects.filter(own=True):
+        report_offline(fleet, [node], now=now)
+
+
+def _hosts_left(fleet: Fleet, names: Sequence[str]) -> set[str]:
+    workers = Unit.objects.filter(fleet=fleet, kind="celery_worker", state=Unit.State.ACTIVE)
+    staying = {name.removeprefix(f"{fleet.name}/") for name in workers.values_list("name", flat=True)} - set(names)
+    return {name.partition("@")[2] for name in names} - {name.partition("@")[2] for name in staying}
 
 
 def silence(units: Sequence[Unit], *, why: str = "", unheard_since: datetime | None = None) -> list[Unit]:
@@ -409,12 +448,37 @@ def settle_silences(*, now: datetime) -> int:
 
 
 # --- Forgetting -----------------------------------------------------------------------------------------------------
+def left_since(moment: datetime) -> set[int]:
+    """Return the keys of units that said goodbye after *moment*."""
+    return set(Unit.objects.filter(said_goodbye_at__gte=moment).values_list("pk", flat=True))
+
+
+def let_go_silent(units: Sequence[Unit], *, now: datetime) -> None:
+    """Let those of *units* go that have been silent for long enough."""
+    let_go([unit for unit in units if unit.state == Unit.State.SILENT and _stayed_away(unit, now)])
+
+
+def let_go(units: Sequence[Unit]) -> None:
+    """Mark silent *units* gone: nothing is expected of them. One that is heard again comes back."""
+    if not units:
+        return
+    keys = [unit.pk for unit in units]
+    silent = Unit.objects.filter(pk__in=keys, state=Unit.State.SILENT)
+    silent.update(state=Unit.State.GONE, score=None, health_parts={})
+    for unit in Unit.objects.filter(pk__in=keys, state=Unit.State.GONE).select_related("fleet"):
+        _tell(unit)
+
+
+def _stayed_away(unit: Unit, now: datetime) -> bool:
+    heard_at = unit.last_seen_at or unit.created_at
+    if unit.said_goodbye_at is not None and unit.said_goodbye_at >= heard_at:
+        return now - unit.said_goodbye_at >= GOODBYE_SHOWN
+    return unit.kind in LEAVING and now - heard_at >= GONE_AFTER
+
+
 def forget_failures(*, now: datetime) -> int:
-    """Delete failures and cycles of more than a day ago, let long-silent workers go; return the number of failures."""
+    """Delete failures and cycles of more than a day ago; return the number of failures."""
     CollectionCycle.objects.filter(started_at__lt=now - KEEP_CYCLES).delete()
-    Unit.objects.filter(kind__in=APPEARING, state=Unit.State.SILENT, last_seen_at__lt=now - GONE_AFTER).update(
-        state=Unit.State.GONE, score=None, health_parts={}
-    )
     deleted = CollectionFailure.objects.filter(at__lt=now - KEEP_FAILURES).delete()[0]
     oldest_kept = CollectionFailure.objects.order_by("-pk").values_list("pk", flat=True)[
         MAX_FAILURES : MAX_FAILURES + 1

@@ -88,6 +88,7 @@ class FleetTally:
         self._workers: dict[str, WorkerTally] = {}
         self._heard: set[str] = set()
         self._offline: set[str] = set()
+        self._left: set[str] = set()  # said goodbye: what still comes of them tells of tasks that ended, not of life
 
     def fold(self, event: Mapping[str, Any], now: float) -> None:
         """Take in one event."""
@@ -95,9 +96,11 @@ class FleetTally:
         if not isinstance(name, str) or type_ == "task-sent":  # which comes from a client, not a worker
             return
         if type_ == "worker-offline":
-            self._offline.add(name)
-            self._heard.discard(name)
-            self._workers.pop(name, None)
+            self._take_leave(name)
+            return
+        if type_.startswith("worker-"):
+            self._left.discard(name)
+        elif name in self._left:
             return
         worker = self._worker(name, now)
         if worker is None:
@@ -126,6 +129,14 @@ class FleetTally:
             worker.reported, worker.reported_at = metrics, now
             report.metrics[name] = {**metrics, "heartbeat_age_seconds": max(0.0, now - worker.heard_at)}
         return report
+
+    def _take_leave(self, name: str) -> None:
+        if len(self._left) >= MAX_WORKERS:
+            self._left.clear()
+        self._left.add(name)
+        self._offline.add(name)
+        self._heard.discard(name)
+        self._workers.pop(name, None)
 
     def _worker(self, name: str, now: float) -> WorkerTally | None:
         if name not in self._workers:

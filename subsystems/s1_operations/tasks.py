@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_shutdown
+from django.db import DatabaseError, connections
 from django.utils import timezone
 from pydantic import Field
 
@@ -13,6 +16,8 @@ from subsystems.kernel.errors import Invalid
 from subsystems.kernel.triggerable import Arguments, triggerable
 from subsystems.s1_operations import collection, services
 from subsystems.s1_operations.models import Unit
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="s1_operations.collect", soft_time_limit=8, time_limit=10)
@@ -30,8 +35,19 @@ def collect_shard(slot: int, shard: int, shards: int) -> None:
 
 @shared_task(name="s1_operations.forget_failures", soft_time_limit=50, time_limit=60)
 def forget_failures() -> None:
-    """Forget old failures and units that left. Running twice is safe: the second finds nothing."""
+    """Forget old failures. Running twice is safe: the second finds nothing."""
     services.forget_failures(now=timezone.now())
+
+
+@worker_shutdown.connect
+def take_leave(sender: Any, **_: object) -> None:
+    """Say our own worker's goodbye: when the whole platform stops, nobody is left to hear its event."""
+    try:
+        services.report_own_offline(sender.hostname, now=timezone.now())
+    except DatabaseError as error:
+        logger.warning("The worker's goodbye could not be kept: %s", error)
+    finally:
+        connections.close_all()
 
 
 class ProbeArguments(Arguments):

@@ -1,11 +1,36 @@
-"""Runs as JSON."""
+"""Who may trigger and see runs, and runs as JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from django.db.models import QuerySet
+
 from subsystems.kernel.times import moment_text
+from subsystems.kernel.triggerable import Triggerable
+from subsystems.recursion.models import ApiToken
+from subsystems.recursion.queries import ROOT_SLUG, Principal, systems_for
 from subsystems.s3_control.models import TaskRun
+
+
+def triggerable_by(user: Principal, token: ApiToken | None = None) -> Callable[[Triggerable], bool]:
+    """Return what tells whether *user* may trigger an entry: what acts on every system takes its scope in the root."""
+    held = {scope: _slugs(user, scope, token) for scope in ("operate", "admin")}
+    return lambda entry: ROOT_SLUG in held[entry.scope] or (entry.harmless and bool(held["operate"]))
+
+
+def _slugs(user: Principal, scope: str, token: ApiToken | None) -> set[str]:
+    return set(systems_for(user, scope, token).values_list("slug", flat=True))
+
+
+def runs_for(user: Principal, token: ApiToken | None = None) -> QuerySet[TaskRun]:
+    """Return the runs that *user* may see, newest first: their own; administrators of the root see everybody's."""
+    runs = TaskRun.objects.select_related("requested_by")
+    everywhere = token is None or token.system_id is None
+    if everywhere and systems_for(user, "admin").filter(slug=ROOT_SLUG).exists():
+        return runs
+    return runs.filter(requested_by_id=user.pk)
 
 
 def run_body(run: TaskRun) -> dict[str, Any]:

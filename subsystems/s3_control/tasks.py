@@ -26,7 +26,7 @@ class EchoArguments(Arguments):
     text: Annotated[str, Field(max_length=1000, description="What to say back")] = ""
 
 
-@triggerable("diagnostics.echo", EchoArguments)
+@triggerable("diagnostics.echo", EchoArguments, harmless=True)
 def echo(arguments: EchoArguments) -> dict[str, str]:
     """Say a text back, with the name of the worker that did: shows that the road to the workers is open."""
     return {"text": arguments.text, "worker": current_task.request.hostname if current_task else ""}

@@ -87,6 +87,8 @@ def test_the_overview_comes_alive_within_40_seconds(open_page: Open) -> None:
     assert sum(adds) == pytest.approx(float(page.locator("#score").inner_text()), abs=1e-9)
     expect(page.locator(".card")).to_have_count(5)
     expect(page.locator(".card", has_text="S5 Policy")).to_contain_text("unknown")
+    ages = page.locator("tr[data-kind=celery_queue] .seen").all_inner_texts() + [host.locator(".seen").inner_text()]
+    assert all(re.fullmatch(r"just now|\d s ago|1\d s ago", age) for age in ages), ages  # whose health never changed
 
 
 def test_a_rule_made_here_fires_is_acknowledged_and_resolves(open_page: Open, platform: Platform) -> None:
@@ -105,7 +107,9 @@ def test_a_rule_made_here_fires_is_acknowledged_and_resolves(open_page: Open, pl
     expect(form.locator(".messages")).to_contain_text("Orders pile up is saved")
 
     page = open_page()
-    expect(page.locator("#connection")).to_have_text("Live")
+    record = open_page("/dashboard/alerts/")
+    for each in (page, record):
+        expect(each.locator("#connection")).to_have_text("Live")
     platform.push("billing-1", orders_waiting=50)
     started = time.monotonic()
     alert = page.locator(".alert-item", has_text="Orders pile up")
@@ -119,8 +123,9 @@ def test_a_rule_made_here_fires_is_acknowledged_and_resolves(open_page: Open, pl
 
     platform.push("billing-1", orders_waiting=1)
     expect(alert).to_have_count(0, timeout=12_000)
-    record = open_page("/dashboard/alerts/?state=resolved")
-    expect(record.locator(".alert-rows")).to_contain_text("Orders pile up")
+    expect(record.locator(".alert-rows tr", has_text="Orders pile up")).to_contain_text("resolved")
+    resolved = open_page("/dashboard/alerts/?state=resolved")
+    expect(resolved.locator(".alert-rows")).to_contain_text("Orders pile up")
 
 
 def test_every_page_opens_without_a_word_on_the_console(open_page: Open) -> None:
@@ -133,6 +138,14 @@ def test_every_page_opens_without_a_word_on_the_console(open_page: Open) -> None
         assert page.evaluate(UNLABELLED) == [], path
         if page.locator("#strip").count():
             expect(page.locator("#connection")).to_have_text("Live")
+
+
+def test_the_pages_of_the_api_draw_themselves_under_the_policy(open_page: Open, platform: Platform) -> None:
+    """They are the framework's, and style themselves from within; their scripts are files as everywhere."""
+    page = open_page("/api/v1/units/")
+    expect(page.locator("h1")).to_contain_text("Unit List")
+    page.goto(f"{platform.url}/api/docs/")
+    expect(page.locator(".opblock").first).to_be_visible(timeout=15_000)
 
 
 def test_no_page_is_wider_than_a_small_phone(open_page: Open) -> None:

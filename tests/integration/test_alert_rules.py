@@ -77,6 +77,7 @@ def tick(system: System, value: float | None, seconds: float) -> None:
         pytest.param({"for_seconds": -1}, "for_seconds", id="negative"),
         pytest.param({"cooldown_seconds": 10**9}, "cooldown_seconds", id="endless cooldown"),
         pytest.param({"unit": "a"}, "unit", id="no unit"),
+        pytest.param({"unit_kind": "hots"}, "unit_kind", id="a type that nothing has"),
         pytest.param({"created_by": None}, "created_by", id="not to be set"),
     ],
 )

@@ -85,6 +85,8 @@ QUERIES = [
     "alert-rules/preview/?metric=m&comparison=like", "tasks/nope/trigger/", "series/?metric=%00",
     "members/?role=king", "units/?cursor=cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5OQ==",
     "assessments/?cursor=cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5OQ==",
+    "assessments/?from=9999-12-31T23:59:59-23:59", "assessments/?to=0001-01-01T00:00:00%2B23:59",
+    "assessments/?from=1e300", "assessments/?from=2026-01-01T00:00:00", "assessments/?from=%00",
 ]  # fmt: skip
 
 

@@ -275,6 +275,7 @@ def test_the_pages_of_the_api_can_be_browsed(client: Client, operator: User) -> 
 
     assert answer.status_code == 200
     assert b"billing-1" in answer.content
+    assert b"&quot;config&quot;: {}" in answer.content, "the form is prefilled with what a new unit needs"
 
 
 def test_an_error_is_browsed_as_a_page_too(client: Client) -> None:

@@ -114,8 +114,11 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(client: Client) -> 
     """It must work where there is no internet, and no stranger's script may run in it."""
     client.force_login(make_user(role="viewer"))
 
-    page = client.get("/api/docs/").content.decode()
+    answer = client.get("/api/docs/")
+    page = answer.content.decode()
 
     assert "swagger-ui" in page
+    assert "script-src 'self';" in answer["Content-Security-Policy"] + ";"
+    assert "<script>" not in page
     assert "//cdn" not in page
     assert "jsdelivr" not in page

@@ -13,7 +13,7 @@ from django.test import Client
 from subsystems.messaging.models import Message
 from subsystems.recursion.queries import root_system
 from subsystems.s3_control.models import TaskRun
-from tests.support.factories import bearer, make_token, make_user
+from tests.support.factories import bearer, make_system, make_token, make_unit, make_user
 
 
 def operate() -> dict[str, str]:
@@ -102,6 +102,24 @@ def test_people_see_their_own_runs(client: Client) -> None:
     answers = [client.get(address, headers=each).status_code for each in (headers[mine], headers[other], operate())]
 
     assert answers == [200, 404, 200]
+
+
+@pytest.mark.django_db
+def test_an_operator_of_another_tenant_triggers_nothing(client: Client) -> None:
+    """A task measures any unit and assesses every system: its result would show one tenant to another."""
+    root_system()
+    theirs = make_system()
+    unit = make_unit(system=root_system())
+    tenant = make_user(role="operator", system=theirs)
+    bound = make_token(["read", "operate"], system=theirs)[1]
+
+    answers = [
+        trigger(client, bearer(secret), name="operations.probe_unit", unit_id=unit.pk)
+        for secret in (make_token(["read", "operate"], user=tenant)[1], bound)
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert not TaskRun.objects.exists()
 
 
 @pytest.mark.django_db

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -22,8 +21,9 @@ from subsystems.kernel.errors import Invalid, Refused
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import adapters, collection, services, tasks
 from subsystems.s1_operations.adapters import base
+from subsystems.s1_operations.adapters.base import Reading
 from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
-from subsystems.telemetry.queries import latest
+from subsystems.telemetry.queries import latest, window
 from tests.support.factories import make_unit
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +120,43 @@ def test_the_platforms_own_worker_and_queues_appear() -> None:
     assert newest(queue)["consumers"] == 1.0
 
 
+@pytest.mark.usefixtures("worker")
+def test_each_host_is_measured_once_by_what_its_workers_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a host on which no cycle runs, and one that the platform has let go; two workers make no second sample."""
+    collection.collect_now()
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    let_go = make_unit("elsewhere", kind="host", state="gone")
+
+    collection.collect_now()
+    collection.collect_now()
+
+    let_go.refresh_from_db()
+    assert (let_go.state, let_go.fleet) == (Unit.State.ACTIVE, None)
+    assert newest(let_go).keys() >= {"cpu_ratio", "memory_ratio", "disk_ratio", "load_1m"}
+    at = timezone.now().timestamp()
+    times, _ = window(let_go.system_id, "memory_ratio", sources=["elsewhere"], start=at - 60, end=at)["elsewhere", ""]
+    assert len(times) == 2
+
+
+def test_a_worker_that_says_goodbye_while_it_is_asked_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every restart would leave a failure, and an open dashboard would show the worker as it was before."""
+    services.ensure_own_units()
+    fleet = Fleet.objects.get(own=True)
+    unit = make_unit("vsm/w@h", kind="celery_worker", fleet=fleet, state="active", last_seen_at=timezone.now())
+    answer = Reading(unit.pk, error="no answer", heard=False)
+
+    def leave_meanwhile(*_: Any) -> collection.Findings:
+        services.report_own_offline("w@h", now=timezone.now())
+        return collection.Findings([answer])
+
+    monkeypatch.setattr(collection, "measure", leave_meanwhile)
+    collection.collect_now()
+
+    unit.refresh_from_db()
+    assert (unit.state, unit.last_error) == (Unit.State.GONE, "said goodbye")
+    assert not CollectionFailure.objects.filter(unit=unit).exists()
+
+
 def test_every_thread_reaches_the_platforms_own_application() -> None:
     """Celery's current application is per thread; a stranger would look for a broker where none is."""
     names: list[str] = []
@@ -150,11 +187,9 @@ def test_a_unit_that_hangs_costs_a_second_and_one_failure_row(server: LocalServe
     fine, hung = server.unit("/ok"), server.unit("/hang")
     collection.collect_now()
     CollectionFailure.objects.all().delete()
-    started = time.perf_counter()
 
     collection.collect_now()
 
-    assert time.perf_counter() - started < 3
     assert newest(fine)["http_up"] == 1.0
     failure = CollectionFailure.objects.get()
     assert (failure.unit, failure.error, failure.details) == (hung, "collection_failed", "no answer within 1 s")
@@ -222,16 +257,14 @@ def test_a_plug_in_that_raises_costs_only_its_own_units(plug: Any) -> None:
 def test_a_plug_in_that_blocks_costs_only_its_own_units(plug: Any) -> None:
     """Code that blocks an event loop would otherwise hold everybody's."""
     release = threading.Event()
-    unit = plug(lambda units: release.wait(10) and [])
-    started = time.perf_counter()
+    unit = plug(lambda units: release.wait(60) and [])
 
     try:
-        collection.collect_now()
+        collection.collect_now()  # returns although the plug-in has not
     finally:
         release.set()
 
     unit.refresh_from_db()
-    assert time.perf_counter() - started < 4
     assert unit.last_error == "no answer within 3 s"
     assert Unit.objects.get(kind="host").state == Unit.State.ACTIVE
 
@@ -317,11 +350,9 @@ def test_the_number_of_statements_does_not_grow_with_the_units(server: LocalServ
     )
     config = {"url": f"http://127.0.0.1:{server.port}/ok"}
     Unit.objects.bulk_create([Unit(system=root_system(), kind="http", name=f"h{n}", config=config) for n in range(200)])
-    started = time.perf_counter()
-    collection.collect_now()
-    taken = time.perf_counter() - started
 
-    assert taken < 5
+    collection.collect_now()
+
     assert Unit.objects.filter(kind="http", state="active").count() == 200
     assert statements_of_a_settled_cycle() <= small + 3  # wherever a latency moved, a part or two is written
 
@@ -404,16 +435,14 @@ def test_collecting_now_answers_with_what_it_saw() -> None:
     assert answer["duration_ms"] > 0
 
 
-def test_old_failures_and_cycles_are_forgotten_and_old_workers_let_go() -> None:
-    """Kept a day (002-16); a worker that was replaced an hour ago will not return."""
+def test_old_failures_and_cycles_are_forgotten() -> None:
+    """Kept a day (002-16)."""
     now = timezone.now()
-    unit = make_unit("w", kind="celery_worker", state="silent", last_seen_at=now - timedelta(hours=2), score=0.0)
+    unit = make_unit("w", kind="celery_worker", state="silent", score=0.0)
     for hours in (1, 25):
         CollectionFailure.objects.create(unit=unit, slot=hours, at=now - timedelta(hours=hours), details="x")
         CollectionCycle.objects.create(slot=hours, started_at=now - timedelta(hours=hours))
 
     deleted = services.forget_failures(now=now)
 
-    unit.refresh_from_db()
     assert (deleted, CollectionFailure.objects.get().slot, CollectionCycle.objects.get().slot) == (1, 1, 1)
-    assert (unit.state, unit.score) == (Unit.State.GONE, None)

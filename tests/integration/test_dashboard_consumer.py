@@ -12,6 +12,8 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import Client
 
 from subsystems.messaging import live
 from subsystems.recursion.models import System
@@ -41,13 +43,14 @@ class Browser(ApplicationCommunicator):
 
 
 @asynccontextmanager
-async def socket(user: Any, slug: str = "") -> AsyncIterator[Browser]:
+async def socket(user: Any, slug: str = "", session: Any = None) -> AsyncIterator[Browser]:
     """A browser's socket, as the site's routing would open it."""
     scope = {
         "type": "websocket",
         "path": "/ws/dashboard/",
         "query_string": f"system={slug}".encode(),
         "user": user,
+        "session": session,
     }
     browser = Browser(DashboardConsumer.as_asgi(), scope)
     await browser.send_input({"type": "websocket.connect"})
@@ -106,6 +109,24 @@ async def test_changes_of_another_system_are_not_heard() -> None:
         await change(other, number + 1)
 
         assert await browser.receive_nothing()
+
+
+async def test_whoever_logs_out_hears_nothing_more(client: Client) -> None:
+    """A page that is left open on a shared screen must not go on showing the fleet; other sessions stay."""
+    user = await sync_to_async(make_user)(role="viewer")
+    await sync_to_async(client.force_login)(user)
+    mine, other = await sync_to_async(lambda: client.session)(), SessionStore("0123456789abcdef0123456789abcdef")
+
+    async with socket(user, session=mine) as here, socket(user, session=other) as there:
+        number = (await here.message(), await there.message())[1]["seq"]
+        await sync_to_async(client.post)("/logout/")
+
+        closed = await here.hear()
+        await change(await sync_to_async(root_system)(), number + 1)
+        still = await there.message()
+
+    assert (closed["type"], closed["code"]) == ("websocket.close", consumers.LOGIN_NEEDED)
+    assert still["type"] == "changes"
 
 
 async def test_a_browser_may_ask_for_a_new_snapshot() -> None:

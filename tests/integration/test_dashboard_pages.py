@@ -244,6 +244,20 @@ def test_a_task_is_triggered_from_its_form(operator: Client) -> None:
     assert unlisted.status_code == 404
 
 
+def test_the_tasks_of_the_installation_are_closed_to_a_tenant(client: Client) -> None:
+    """They act on every system, and their results tell of every system."""
+    TaskRun.objects.create(name="health.assess_now", state="succeeded", result={"secret": "of-the-root"})
+    client.force_login(make_user(role="operator", system=make_system("theirs")))
+
+    page = client.get("/dashboard/tasks/")
+    runs = client.get("/dashboard/tasks/runs/")
+    refused = client.post("/dashboard/tasks/health.assess_now/trigger/")
+
+    assert b"of-the-root" not in page.content + runs.content
+    assert refused.status_code == 403
+    assert TaskRun.objects.count() == 1
+
+
 def test_the_snapshot_needs_as_many_queries_for_many_units_as_for_one(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
@@ -278,7 +292,8 @@ def test_sparklines_answer_for_the_units_asked_for(operator: Client) -> None:
     batches = {name: [Sample("orders", time.time() - 60, 4.0)] for name in ("billing-1", "billing-2")}
     record(batches, system_id=unit.system_id)
 
-    answer = operator.get(f"/dashboard/sparklines/?unit={unit.pk}&unit=nonsense").json()
+    hostile = f"unit=nonsense&unit={10**30}&unit={'9' * 5000}"
+    answer = operator.get(f"/dashboard/sparklines/?unit={unit.pk}&{hostile}").json()
 
     assert str(other.pk) not in answer
     assert answer[str(unit.pk)]["metric"] == "orders"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -39,6 +40,12 @@ class Running(NamedTuple):
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
+
+    def post(self, path: str, body: dict[str, Any], authorization: str) -> dict[str, Any]:
+        headers = {"Authorization": authorization, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return dict(json.load(answer))
 
     def stop(self, number: signal.Signals) -> tuple[int, float, str]:
         """Send a signal; return the exit code, the seconds it took, and what was printed."""
@@ -107,6 +114,27 @@ def test_it_serves_refuses_a_second_start_and_stops_cleanly(platform: Running) -
     assert not [child for child in children if child.is_running()]
     assert re.search(r"Admin password +\S+", output)
     assert password in output
+
+
+def test_a_run_says_which_worker_carried_it_out(platform: Running) -> None:
+    """By the name under which that worker is among the units."""
+    user = subprocess.run(
+        [sys.executable, "manage.py", "create_token", "admin", "--scopes", "operate,read"],
+        cwd=ROOT, env={**os.environ, "VSM_HOME": str(platform.home)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    bearer = f"Bearer {user.stdout.split()[-1]}"
+    run = platform.post("/api/v1/tasks/diagnostics.echo/trigger/", {"arguments": {"text": "who"}}, bearer)
+    deadline = time.monotonic() + START_SECONDS
+    while run["state"] in ("pending", "running"):
+        assert time.monotonic() < deadline, run
+        time.sleep(0.1)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{platform.port}/api/v1/tasks/runs/{run['id']}/", headers={"Authorization": bearer}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            run = json.load(answer)
+
+    assert run["worker"] == run["result"]["worker"] == f"embedded@{socket.gethostname()}"
 
 
 def test_the_second_start_prints_no_password_and_ends_at_a_termination_signal(platform: Running) -> None:

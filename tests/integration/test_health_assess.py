@@ -100,12 +100,15 @@ def test_a_silent_unit_is_shown_and_not_averaged(system: System) -> None:
 
 
 def test_a_foreign_fleet_that_is_not_heard_dims_s4(system: System) -> None:
-    """The own fleet is inside; another application's is the environment."""
+    """Each fleet has an equal share, and one that was never heard is late since it was added."""
     Fleet.objects.create(system=system, name="own", own=True, connected_at=NOON)
     Fleet.objects.create(system=system, name="near", connected_at=NOON)
-    Fleet.objects.create(system=system, name="far", connected_at=NOON - timedelta(minutes=1))
+    Fleet.objects.create(system=system, name="far", connected_at=NOON - timedelta(hours=1))
+    Fleet.objects.create(system=system, name="never", created_at=NOON - timedelta(hours=1))
 
-    assert queries.measure(system, now=NOON).vitals["s4"].score == 0.5
+    vital = queries.measure(system, now=NOON).vitals["s4"]
+
+    assert (vital.score, vital.measures["unheard_fleets"]) == (0.5, ["far", "never"])
 
 
 def test_an_alert_nobody_answered_in_time_counts_against_s5(system: System) -> None:

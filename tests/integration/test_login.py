@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.test import Client
 
 from subsystems.recursion.models import Membership
@@ -35,6 +36,11 @@ def test_a_login_never_leads_to_a_stranger(client: Client) -> None:
     )
 
     assert answer["Location"] == "/dashboard/"
+
+
+def test_every_page_has_an_icon(client: Client) -> None:
+    """Browsers ask for it everywhere; pages of others, such as the admin and the API's, name none."""
+    assert finders.find(client.get("/favicon.ico")["Location"].removeprefix("/static/"))
 
 
 def test_the_login_page_needs_no_inline_code(client: Client) -> None:

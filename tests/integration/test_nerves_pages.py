@@ -346,6 +346,7 @@ def test_the_snapshot_holds_the_open_signals_worst_first(django_assert_max_num_q
         body = queries.snapshot(root_system())
 
     assert [signal["source"] for signal in body["signals"]] == ["critical", "high", "medium", "low"]
+    assert not any("data" in signal for signal in body["signals"])
 
 
 def test_the_lane_and_the_channels_are_told(operator: Client) -> None:

@@ -69,14 +69,15 @@ def test_a_steady_agent_costs_one_update_in_two_seconds(pushed: list[Any]) -> No
     assert {kind for kind, _, _ in pushed} == {"samples"}
 
 
-def test_a_silent_agent_that_speaks_again_is_active(pushed: list[Any]) -> None:
+@pytest.mark.parametrize("seconds", [20, 5], ids=["after a while", "and this process had heard it all the time"])
+def test_a_silent_agent_that_speaks_again_is_active(seconds: int, pushed: list[Any]) -> None:
     """Its return is told as its silence was."""
     now = timezone.now()
     services.receive_batch(root_system(), "back", batch(now, orders=5.0), now=now)
     unit = Unit.objects.get(name="back")
     services.silence([unit])
 
-    services.receive_batch(root_system(), "back", batch(now, orders=6.0), now=now + timedelta(seconds=20))
+    services.receive_batch(root_system(), "back", batch(now, orders=6.0), now=now + timedelta(seconds=seconds))
 
     unit.refresh_from_db()
     assert (unit.state, unit.score) == (Unit.State.ACTIVE, 1.0)
@@ -260,7 +261,66 @@ def test_events_of_workers_refresh_them_and_a_goodbye_silences_them(pushed: list
 
     assert services.report_offline(fleet, ["w@h"], now=now) == 1
     unit.refresh_from_db()
-    assert (unit.state, unit.score, unit.last_error) == (Unit.State.SILENT, 0.0, "the worker shut down")
+    assert (unit.state, unit.score, unit.last_error) == (Unit.State.SILENT, 0.0, "said goodbye")
+
+
+def own_units() -> tuple[Fleet, dict[str, Unit]]:
+    fleet = Fleet.objects.create(system=root_system(), name="vsm", own=True)
+    units = {
+        name: make_unit(name, kind=kind, fleet=fleet if "@" in name else None, state="active")
+        for name, kind in {"vsm/a@h1": "celery_worker", "vsm/b@h1": "celery_worker", "h1": "host"}.items()
+    }
+    return fleet, units
+
+
+def states(units: dict[str, Unit]) -> dict[str, str]:
+    return {name: str(Unit.objects.get(pk=unit.pk).state) for name, unit in units.items()}
+
+
+def test_our_own_workers_are_gone_with_their_goodbye_and_a_host_with_its_last(pushed: list[Any]) -> None:
+    """A container's names are new at each start: old ones must not be mourned for an hour."""
+    fleet, units = own_units()
+
+    services.report_offline(fleet, ["a@h1"], now=timezone.now())
+    assert states(units) == {"vsm/a@h1": "gone", "vsm/b@h1": "active", "h1": "active"}
+
+    services.report_own_offline("b@h1", now=timezone.now())
+    assert states(units) == {"vsm/a@h1": "gone", "vsm/b@h1": "gone", "h1": "gone"}
+    assert [body["state"] for kind, key, body in pushed if key == str(units["h1"].pk)][-1] == "gone"
+
+
+def test_a_worker_that_returns_under_its_name_comes_back() -> None:
+    """After a restart on the same host nobody should have to forget or resume anything."""
+    fleet, units = own_units()
+    services.report_offline(fleet, ["a@h1"], now=timezone.now())
+
+    services.hear_workers(fleet, {}, heard=["a@h1"], now=timezone.now())
+
+    assert states(units)["vsm/a@h1"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("kind", "minutes", "goodbye", "expected"),
+    [
+        pytest.param("celery_worker", 9, True, "silent", id="stopped a moment ago, for people to see"),
+        pytest.param("celery_worker", 11, True, "gone", id="stopped a while ago"),
+        pytest.param("celery_worker", 59, False, "silent", id="vanished"),
+        pytest.param("celery_worker", 61, False, "gone", id="vanished long ago"),
+        pytest.param("host", 61, False, "gone", id="a host that vanished long ago"),
+        pytest.param("agent", 600, False, "silent", id="an agent is expected until somebody forgets it"),
+    ],
+)
+def test_who_stays_silent_is_let_go(kind: str, minutes: int, goodbye: bool, expected: str) -> None:
+    """A death is shown longer than a departure."""
+    now = timezone.now()
+    left_at = now - timedelta(minutes=minutes)
+    said = left_at if goodbye else left_at - timedelta(days=1)
+    unit = make_unit("u", kind=kind, state="silent", last_seen_at=left_at, said_goodbye_at=said)
+
+    services.let_go_silent([unit], now=now)
+
+    unit.refresh_from_db()
+    assert unit.state == expected
 
 
 def test_silence_is_not_declared_over_somebody_who_spoke_meanwhile() -> None:
@@ -306,6 +366,21 @@ def test_the_admin_lists_and_shows_every_row(client: Client, model: str) -> None
     assert page.status_code == 200
     assert b"sealed-text" not in page.content
     assert client.get(f"{base}add/").status_code == 403
+
+
+def test_what_is_deleted_in_the_admin_leaves_open_dashboards(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ghost among the units would stay until somebody reloads."""
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(services, "push", lambda _system, kind, _key, body: told.append((kind, body)))
+    client.force_login(make_user(superuser=True))
+    units = [make_unit(), make_unit()]
+    fleet = Fleet.objects.create(system=root_system(), name="shop")
+
+    chosen = {"action": "delete_selected", "_selected_action": [unit.pk for unit in units], "post": "yes"}
+    client.post("/admin/s1_operations/unit/", chosen)
+    client.post(f"/admin/s1_operations/fleet/{fleet.pk}/delete/", {"post": "yes"})
+
+    assert told == [("unit", None), ("unit", None), ("fleet", None)]
 
 
 def test_units_are_paused_from_the_admin(client: Client) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from threading import Event
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -15,7 +18,8 @@ from django.utils import timezone
 
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import collection, services
-from subsystems.s1_operations.adapters.celery_link import close_links
+from subsystems.s1_operations.adapters.base import FleetRef
+from subsystems.s1_operations.adapters.celery_link import Link, close_links
 from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s1_operations.queries import broker_url, fleet_ref
 from subsystems.s1_operations.receiver import FleetReceiver
@@ -154,6 +158,68 @@ def test_a_broker_that_is_down_is_watched_and_says_so() -> None:
     assert fleet.last_error
     assert "s3cret" not in f"{fleet.last_error} {fleet.broker_display} {fleet.broker_url_sealed}"
     assert broker_url(fleet) == url
+
+
+class Gate:
+    """A door to the broker in front of it: shut, it hangs up on whoever comes."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._behind = (host, port)
+        self.is_open, self.came = False, 0
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+        self._ready.wait(5)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(5)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._receive, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.came += 1
+        if self.is_open:
+            there, back = await asyncio.open_connection(*self._behind)
+            await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+        writer.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    parts = urlsplit(settings.BROKER_URL)
+    gate = Gate(parts.hostname or "127.0.0.1", parts.port or 5672)
+    yield gate
+    gate.close()
+
+
+def test_a_broken_link_is_mended_beside_the_cycles(gate: Gate) -> None:
+    """A broker that is away must not cost each cycle an attempt; back again, it is found without a restart."""
+    parts = urlsplit(settings.BROKER_URL)
+    url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{gate.port}").geturl()
+    fleet = FleetRef(1, "far", url, heard_at=timezone.now())
+    link = Link(fleet)
+
+    first, came = link.round(fleet), gate.came
+    again = [link.round(fleet) for _ in range(50)]
+
+    assert first.error.startswith("unreachable since ")
+    assert {found.error for found in again} == {first.error}
+    assert gate.came == came
+    gate.is_open = True
+    eventually(lambda: not link.round(fleet).error, within=15)
+    link.close()
 
 
 def test_wrong_credentials_are_reported_without_being_repeated() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from subsystems.health import resources, vitals
-from subsystems.health.vitals import Answers, Cycles, Job, SlotMark, UnitCounts
+from subsystems.health.vitals import Answers, Cycles, FleetAge, Job, SlotMark, UnitCounts
 from subsystems.kernel.words import Subsystem
 
 NOW = 10_000.0
@@ -112,6 +112,29 @@ def test_s3_is_the_mean_of_what_is_known(
 def test_s4_is_environment_awareness(configured: int, heard: int, expected: float | None) -> None:
     """Without outside sources S4 is blind, which is neither good nor bad but unknown (3.7)."""
     assert vitals.intelligence(configured=configured, heard=heard).score == expected
+
+
+@pytest.mark.parametrize(
+    ("unheard_seconds", "expected"),
+    [
+        pytest.param(5, 1.0, id="on schedule"),
+        pytest.param(30, 0.97368, id="half a minute late"),
+        pytest.param(600, 0.5, id="long lost"),
+    ],
+)
+def test_one_fleet_out_of_reach_dims_s4_little_by_little(unheard_seconds: float, expected: float) -> None:
+    """Its share is lost, and not at once: what was known a minute ago is still worth something."""
+    fleets = [FleetAge("vsm", True, 0.0), FleetAge("shop", False, unheard_seconds)]
+
+    vital = vitals.intelligence(configured=0, heard=0, fleets=fleets)
+
+    assert vital.score == pytest.approx(expected, abs=1e-4)
+    assert ("shop is out of reach" in vital.reason) == (unheard_seconds > 15)
+
+
+def test_our_own_fleet_alone_is_no_environment() -> None:
+    """Seeing oneself well says nothing of the outside."""
+    assert vitals.intelligence(configured=0, heard=0, fleets=[FleetAge("vsm", True, 0.0)]).score is None
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ SECRET = "amqp://ops:p%40ss-word@broker.example:5672/orders"
         pytest.param("amqp://ho st/", id="a space"),
         pytest.param("redis://host/orders", id="a Redis database that is no number"),
         pytest.param("amqp://[::1/", id="an open bracket"),
+        pytest.param("amqp://host/x;amqp://bob:secret@other/", id="a second broker, whose password would be shown"),
+        pytest.param("amqp://host/x;vsm://", id="the in-process broker behind another"),
         pytest.param("", id="nothing"),
     ],
 )

@@ -68,6 +68,20 @@ def test_a_goodbye_is_told_at_once_and_once() -> None:
     assert (first.offline, first.heard, bool(second)) == (["w1@host"], [], False)
 
 
+def test_tasks_that_end_after_the_goodbye_do_not_bring_a_worker_back() -> None:
+    """A warm shutdown lets tasks end, and their events come last; only the worker's own word tells of a new start."""
+    fleet = FleetTally()
+    fleet.fold(event("worker-offline"), NOON)
+    fleet.fold(event("task-succeeded"), NOON + 1)
+
+    leaving = fleet.report(NOON + 1)
+    fleet.fold(event("worker-online"), NOON + 2)
+    returning = fleet.report(NOON + 2)
+
+    assert (leaving.offline, leaving.heard) == (["w1@host"], [])
+    assert (returning.offline, returning.heard) == ([], ["w1@host"])
+
+
 def test_nothing_new_is_reported_only_every_few_seconds() -> None:
     """An idle worker costs one report in five seconds, not one a second."""
     fleet = FleetTally()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
@@ -17,6 +19,8 @@ from subsystems.recursion.models import Membership
 from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s3_control.models import TaskRun
 from subsystems.telemetry.models import Series
+from vsm_site.api.fields import MomentField
+from vsm_site.api.moments import moment_of
 
 # The bands of kernel/health.py as conditions on the column (requirements 002-14).
 BANDS = {
@@ -27,6 +31,19 @@ BANDS = {
 }
 
 
+class MomentFormField(forms.CharField):
+    """RFC 3339 with a zone, or epoch seconds; its value is an aware datetime."""
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return datetime.fromtimestamp(moment_of(text) or math.nan, UTC)
+        except (OverflowError, ValueError, OSError):  # no moment, or one that no calendar has
+            raise forms.ValidationError(MomentField.default_error_messages["invalid"], code="invalid") from None
+
+
 class IdFilter(django_filters.NumberFilter):  # type: ignore[misc]
     """A whole number that a database's column can hold."""
 
@@ -34,6 +51,12 @@ class IdFilter(django_filters.NumberFilter):  # type: ignore[misc]
 
     def get_max_validator(self) -> MaxValueValidator:
         return MaxValueValidator(LARGEST_INTEGER)
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]
+    """A moment with a zone, as programs write it everywhere else in the API."""
+
+    field_class = MomentFormField
 
 
 class InSystem(django_filters.FilterSet):  # type: ignore[misc]
@@ -82,8 +105,8 @@ class AssessmentFilter(InSystem):
     def get_filters(cls) -> dict[str, Any]:
         """Add `from` and `to`, of which the first is no name in Python."""
         times = {
-            "from": django_filters.IsoDateTimeFilter(field_name="assessed_at", lookup_expr="gte", label="Not before"),
-            "to": django_filters.IsoDateTimeFilter(field_name="assessed_at", lookup_expr="lte", label="Not after"),
+            "from": MomentFilter(field_name="assessed_at", lookup_expr="gte", label="Not before"),
+            "to": MomentFilter(field_name="assessed_at", lookup_expr="lte", label="Not after"),
         }
         return {**super().get_filters(), **times}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -21,3 +21,15 @@ class StrictJSONRenderer(JSONRenderer):
         if response is not None and response.exception and response.accepted_renderer is self:  # not within a page
             response["Content-Type"] = PROBLEM_TYPE
         return rendered
+
+
+class BrowsablePages(BrowsableAPIRenderer):
+    """The API as pages. The framework's templates and scripts style from within, which is allowed to these alone."""
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        response = (renderer_context or {}).get("response")
+        if response is not None:
+            response._csp_update = {"style-src": ["'unsafe-inline'"]}
+        return super().render(data, accepted_media_type, renderer_context)

@@ -57,7 +57,7 @@ class NewUnitSerializer(Plain):
     kind = serializers.CharField(max_length=40, help_text="`http` or `agent`, or the name of an installed adapter")
     name = serializers.CharField(max_length=200)
     config = serializers.DictField(required=False, default=dict, help_text="As the adapter wants it, such as `url`")
-    system = SystemField(required=False)
+    system = SystemField(required=False, allow_null=True)
 
 
 class FleetSerializer(Plain):
@@ -77,7 +77,7 @@ class FleetSerializer(Plain):
 class NewFleetSerializer(Plain):
     url = serializers.CharField(max_length=1000, help_text="Broker URL of the Celery application")
     name = serializers.CharField(max_length=120, required=False, default="", allow_blank=True)
-    system = SystemField(required=False)
+    system = SystemField(required=False, allow_null=True)
 
 
 # --- Telemetry ------------------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ def choose_system(user: Principal, token: ApiToken | None, scope: str, slug: obj
     """
     systems = systems_for(user, scope, token)
     if slug is not None:
-        found = systems.filter(slug=slug).first() if isinstance(slug, str) else None
+        # A database refuses to compare with NUL.
+        found = systems.filter(slug=slug).first() if isinstance(slug, str) and "\0" not in slug else None
         if found is None:
             raise Invalid(f"You hold the scope {scope!r} in no system of this name.", field="system")
         return found

@@ -12,7 +12,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from subsystems.messaging import live
 from subsystems.recursion.models import System
-from vsm_site.dashboard import places, queries
+from vsm_site.dashboard import places, queries, sessions
 
 LOGIN_NEEDED = 4401
 NOT_YOURS = 4403
@@ -31,6 +31,7 @@ class DashboardConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Relays one system's changes to one browser."""
 
     system: System | None = None
+    _session_group = ""
     number = 0  # of the last snapshot: what is not above it is already in it
 
     async def connect(self) -> None:
@@ -48,6 +49,10 @@ class DashboardConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         if self.system is None:
             await self.close(code=NOT_YOURS)
             return
+        session = self.scope.get("session")
+        self._session_group = sessions.group(session.session_key) if session and session.session_key else ""
+        if self._session_group:
+            await self.channel_layer.group_add(self._session_group, self.channel_name)
         # Join before looking: what changes meanwhile waits in the channel, and is sent if the snapshot has it not.
         await self.channel_layer.group_add(live.group(self.system.pk), self.channel_name)
         await self._send_snapshot()
@@ -59,6 +64,8 @@ class DashboardConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
                 await self._answer
         if self.system is not None:
             await self.channel_layer.group_discard(live.group(self.system.pk), self.channel_name)
+        if self._session_group:
+            await self.channel_layer.group_discard(self._session_group, self.channel_name)
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:
@@ -85,6 +92,10 @@ class DashboardConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         async with self._one_at_a_time:
             if event["seq"] > self.number:
                 await self.send_json({"type": "changes", "seq": event["seq"], "changes": event["changes"]})
+
+    async def session_ended(self, event: dict[str, Any]) -> None:
+        """Close: the user has logged out."""
+        await self.close(code=LOGIN_NEEDED)
 
     async def _answer_later(self) -> None:
         await asyncio.sleep(max(0.0, self._next_answer_at - asyncio.get_running_loop().time()))

@@ -35,9 +35,10 @@ _RANK = Case(
 
 
 def open_signals(system: System) -> list[dict[str, Any]]:
-    """Return the open signals of *system* as JSON, the most severe and newest first."""
-    found = algedonic.signals().filter(system=system, state__in=OPEN_STATES)
-    return [algedonic.signal_body(signal) for signal in found.order_by(_RANK, "-raised_at", "-id")[:SHOWN_SIGNALS]]
+    """Return the open signals of *system*, the most severe and newest first, without their data, which may be long."""
+    found = algedonic.signals().filter(system=system, state__in=OPEN_STATES).order_by(_RANK, "-raised_at", "-id")
+    bodies = [algedonic.signal_body(signal) for signal in found[:SHOWN_SIGNALS]]
+    return [{name: value for name, value in body.items() if name != "data"} for body in bodies]
 
 
 def signals_with_relatives() -> QuerySet[Signal]:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
@@ -47,6 +48,7 @@ class FleetRef:
     workers: frozenset[str] = frozenset()  # node names heard lately
     queues: tuple[str, ...] = ()  # queues that are known already, without the fleet's name
     foreign_queues: frozenset[str] = frozenset()  # the platform's own, which share a broker with some fleets
+    heard_at: datetime | None = None  # the last time its broker answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A round sends four broadcasts and collects their answers with one consumer that stays open, so that it costs a few
 messages and no thread per question. It returns as soon as every known worker has answered, and a little later for those
-that nobody knew.
+that nobody knew. A link that broke is mended in the background, so that a broker that is away costs no cycle its time.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MANAGEMENT_TIMEOUT_SECONDS = 0.4
 MANAGEMENT_RETRY_SECONDS = 60.0  # most brokers have no management API: ask rarely
 MAX_QUEUES = 200  # per fleet and round: an application that makes a queue per user must not stop the rest
 CONNECT_TIMEOUT_SECONDS = 1.0
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 10.0  # between two attempts to mend a link
+UNASKED_SECONDS = 120.0  # nobody asks for this fleet any more: there is nothing to mend
 
 
 class MissingQueue(Exception):
@@ -95,22 +97,54 @@ class Link:
         self._tickets: dict[str, str] = {}
         self._answers: dict[str, dict[str, Any]] = {}
         self._no_management_until = 0.0
+        self._broken = ""  # why, while it is being mended
+        self._asked_at = 0.0
+        self._closed = threading.Event()
 
     def round(self, fleet: FleetRef) -> FleetRound:
         """Ask all workers and measure all queues of *fleet*. Never raises for a broker that is down."""
+        self._asked_at = time.monotonic()
+        if self._broken:
+            return FleetRound(error=unreachable(fleet, self._broken))
         if not self._busy.acquire(blocking=False):
             return FleetRound(error="the last round still waits for the broker")
         try:
             return self._round(fleet)
         except self._errors as error:
-            self._drop()
-            return FleetRound(error=scrub(str(error) or type(error).__name__, self._url))
+            self._break(error)
+            threading.Thread(target=self._mend, name=f"mend-{fleet.name}", daemon=True).start()
+            return FleetRound(error=unreachable(fleet, self._broken))
         finally:
             self._busy.release()
 
     def close(self) -> None:
+        self._closed.set()
         with self._busy:
             self._drop()
+
+    def _break(self, error: BaseException) -> None:
+        self._drop()
+        self._broken = scrub(str(error) or type(error).__name__, self._url)
+
+    def _mend(self) -> None:
+        """Connect again, with longer and longer waits, for as long as somebody asks."""
+        wait = FIRST_WAIT_SECONDS
+        try:
+            while not self._closed.wait(wait) and not self._mended():
+                wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+        finally:
+            self._broken = ""
+
+    def _mended(self) -> bool:
+        if time.monotonic() - self._asked_at > UNASKED_SECONDS:
+            return True  # the next to ask will try
+        with self._busy:
+            try:
+                self._connect()
+            except self._errors as error:
+                self._break(error)
+                return False
+        return True
 
     def _round(self, fleet: FleetRef) -> FleetRound:
         self._connect()
@@ -260,6 +294,12 @@ def management_metrics(rows: Iterable[dict[str, Any]], names: set[str], *, now: 
         if row.get("head_message_timestamp"):
             metrics["oldest_age_seconds"] = max(0.0, now - float(row["head_message_timestamp"]))
     return found
+
+
+def unreachable(fleet: FleetRef, why: str) -> str:
+    """Return in words that a broker does not answer, and since when."""
+    since = "never reached" if fleet.heard_at is None else f"unreachable since {fleet.heard_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{since}: {why}"
 
 
 def queue_names(answers: dict[str, Any]) -> list[str]:

@@ -1,31 +1,30 @@
 """HTTP services: one request per cycle, guarded against being turned on the inside of our own network.
 
 A fresh connection each time is part of the measurement (a service that accepts no connection is down, a renewed
-certificate is seen), and nothing is kept between cycles. The client is hidden behind this module (libraries 4.3).
+certificate is seen), and nothing is kept between cycles. No redirect is followed and no proxy variable is read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib.util import find_spec
+from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar, Literal
 
 import httpx
-from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
 from pydantic import AnyHttpUrl, BaseModel, Field, field_validator
 
 from subsystems.kernel.health import limit_health
 from subsystems.s1_operations.adapters import base
+from subsystems.s1_operations.adapters.http_exchange import AddressRefused, BadAnswer, Question, Resolver, ask
 
 Address = IPv4Address | IPv6Address
-BODY_CAP = 64 * 1024  # enough to see that a body comes; the rest is the service's business
 # People notice half a second; at the time limit of a unit there is nothing left.
 LATENCY = {"soft": 0.5, "hard": base.UNIT_TIMEOUT_SECONDS}
 # Two weeks are time to renew at leisure; on the last day visitors are turned away.
@@ -36,10 +35,7 @@ NAT64 = IPv6Network("64:ff9b::/96")
 SPACING_SECONDS, LAG_SECONDS = 0.004, 0.005
 LAST_START_SECONDS = 1.8  # whoever has not started by then starts at once, so that all end within the cycle
 END_SECONDS = 2.8
-
-if find_spec("sniffio") is None:
-    # httpcore tries to import it at each lock, and a failing search of the disk is a third of a request's cost.
-    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+HEADERS = ("User-Agent: vsm-http-adapter", "Accept: */*", "Accept-Encoding: gzip, deflate", "Connection: close")
 
 
 class HttpConfig(base.Config):
@@ -63,26 +59,12 @@ class HttpAdapter:
     async def collect(self, units: Sequence[base.UnitRef], context: base.Context) -> list[base.Reading]:
         if not units:
             return []
-        async with guarded_client(context.http_allow) as client:
-            return await _measure_all(client, units)
+        return await _measure_all(guarded_resolver(context.http_allow), units)
 
 
-def guarded_client(allow: Sequence[str]) -> httpx.AsyncClient:
-    """Return a client that follows no redirect, reads no proxy variables, and connects inside only where allowed."""
-    client = httpx.AsyncClient(
-        verify=_verification(),
-        follow_redirects=False,
-        trust_env=False,
-        timeout=base.UNIT_TIMEOUT_SECONDS,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        headers={"User-Agent": "vsm-http-adapter"},
-    )
-
-    def permitted(hostname: str, address: Address, port: int) -> bool:
-        return is_allowed(hostname, address, allow)
-
-    httpx_ssrf_protection(client, check_globally_reachable=False, custom_validator=permitted)
-    return client
+def guarded_resolver(allow: Sequence[str]) -> Resolver:
+    """Return what finds addresses for one cycle, and gives inside ones only where *allow* lists them."""
+    return Resolver(lambda host, address: is_allowed(host, address, allow))
 
 
 def is_allowed(hostname: str, address: Address, allow: Sequence[str]) -> bool:
@@ -100,12 +82,12 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-async def _measure_all(client: httpx.AsyncClient, units: Sequence[base.UnitRef]) -> list[base.Reading]:
+async def _measure_all(resolver: Resolver, units: Sequence[base.UnitRef]) -> list[base.Reading]:
     """Ask all services, as fast as our own processor allows; what there was no time for is unknown, not down."""
     started = time.monotonic()
     asked = []
     for unit in units:
-        asked.append(asyncio.create_task(measure(client, unit)))
+        asked.append(asyncio.create_task(measure(resolver, unit)))
         await _keep_pace(until=started + LAST_START_SECONDS)
     _, late = await asyncio.wait(asked, timeout=max(0.0, started + END_SECONDS - time.monotonic()))
     for task in late:
@@ -124,38 +106,58 @@ async def _keep_pace(*, until: float) -> None:
             return
 
 
-async def measure(client: httpx.AsyncClient, unit: base.UnitRef) -> base.Reading:
+async def measure(resolver: Resolver, unit: base.UnitRef) -> base.Reading:
     """Ask one service, within the time of one unit."""
     try:
         async with asyncio.timeout(base.UNIT_TIMEOUT_SECONDS):
-            return await _ask(client, unit, HttpConfig.model_validate(unit.config))
+            return await _ask(resolver, unit, probe_of(unit.config))
     except TimeoutError:
         return _down(unit, f"no answer within {base.UNIT_TIMEOUT_SECONDS:g} s")
-    except SSRFProtectionError as error:
-        return _down(unit, f"refused: {error.hostname} is an internal address; VSM_HTTP_ALLOW would permit it")
-    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError, ValueError) as error:
+    except AddressRefused as error:
+        return _down(unit, f"refused: {error.host} is an internal address; VSM_HTTP_ALLOW would permit it")
+    except (BadAnswer, OSError, ValueError) as error:
         return _down(unit, str(error) or type(error).__name__)
 
 
-async def _ask(client: httpx.AsyncClient, unit: base.UnitRef, config: HttpConfig) -> base.Reading:
+async def _ask(resolver: Resolver, unit: base.UnitRef, probe: Probe) -> base.Reading:
     started = time.perf_counter()
-    async with client.stream(config.method, str(config.url)) as response:
-        certificate = certificate_days_left(response.extensions.get("network_stream"))
-        await _read_some(response)
-    metrics = {"http_status": float(response.status_code), "latency_seconds": time.perf_counter() - started}
-    metrics["http_up"] = float(is_up(response.status_code, config.expect_status))
-    if certificate is not None:
-        metrics["certificate_days_left"] = certificate
-    error = "" if metrics["http_up"] else f"answered with status {response.status_code}"
+    answer = await ask(probe.question, resolver, _verification())
+    metrics = {"http_status": float(answer.status), "latency_seconds": time.perf_counter() - started}
+    metrics["http_up"] = float(is_up(answer.status, probe.expect_status))
+    days_left = certificate_days_left(answer.certificate)
+    if days_left is not None:
+        metrics["certificate_days_left"] = days_left
+    error = "" if metrics["http_up"] else f"answered with status {answer.status}"
     return base.Reading(unit.id, metrics, error=error, parts=health_parts(metrics))
 
 
-async def _read_some(response: httpx.Response) -> None:
-    size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size >= BODY_CAP:
-            return
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a unit's configuration asks for."""
+
+    question: Question
+    expect_status: int | None
+
+
+def probe_of(config: Mapping[str, Any]) -> Probe:
+    """Return what *config* asks for. Raises ValueError when it is none of ours."""
+    return _probe(json.dumps(dict(config), sort_keys=True))
+
+
+@lru_cache(4096)  # it is the same every cycle
+def _probe(config: str) -> Probe:
+    read = HttpConfig.model_validate_json(config)
+    return Probe(question_of(read.url, read.method), read.expect_status)
+
+
+def question_of(url: AnyHttpUrl, method: str) -> Question:
+    """Return what to send where for *url*, which pydantic has spelled in ASCII already."""
+    tls, host = url.scheme == "https", url.host or ""
+    port = url.port or (443 if tls else 80)
+    named = host if port == (443 if tls else 80) else f"{host}:{port}"
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    request = "\r\n".join([f"{method} {target} HTTP/1.1", f"Host: {named}", *HEADERS, "", ""])
+    return Question(host.strip("[]"), port, request.encode("ascii"), tls=tls, head=method == "HEAD")
 
 
 def is_up(status: int, expected: int | None) -> bool:
@@ -173,10 +175,8 @@ def health_parts(metrics: dict[str, float]) -> dict[str, float | None]:
     return parts
 
 
-def certificate_days_left(stream: Any) -> float | None:
+def certificate_days_left(certificate: Mapping[str, Any]) -> float | None:
     """Return how long the peer's certificate is still valid; None without TLS."""
-    tls = stream.get_extra_info("ssl_object") if stream is not None else None
-    certificate = tls.getpeercert() if tls is not None else None
     if not certificate:
         return None
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), tz=UTC)
@@ -204,4 +204,6 @@ def literal_address(host: str) -> Address | None:
 
 @cache
 def _verification() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)  # 10 ms each: one for all cycles
+    context = httpx.create_ssl_context(trust_env=False)  # 10 ms each: one for all cycles
+    context.set_alpn_protocols(["http/1.1"])
+    return context

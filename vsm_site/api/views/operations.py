@@ -35,6 +35,9 @@ class UnitViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.Destr
     ordering = ["id"]
     lookup_value_converter = "int"
 
+    def get_serializer_class(self) -> type[UnitSerializer | NewUnitSerializer]:
+        return NewUnitSerializer if self.action == "create" else UnitSerializer
+
     @extend_schema(request=NewUnitSerializer, responses={201: UnitSerializer})
     def create(self, request: Request) -> Response:
         """Watch another HTTP service, or announce an agent."""
@@ -91,6 +94,9 @@ class FleetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.Dest
     ordering_fields = ["name", "created_at", "id"]
     ordering = ["id"]
     lookup_value_converter = "int"
+
+    def get_serializer_class(self) -> type[FleetSerializer | NewFleetSerializer]:
+        return NewFleetSerializer if self.action == "create" else FleetSerializer
 
     @extend_schema(request=NewFleetSerializer, responses={201: FleetSerializer})
     def create(self, request: Request) -> Response:

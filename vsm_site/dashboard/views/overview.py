@@ -11,6 +11,7 @@ from vsm_site.dashboard.places import Place, find_place, in_system
 from vsm_site.dashboard.views.pages import page
 
 MAX_SPARKLINES = 100
+LONGEST_ID = 18  # digits that fit a database's column whatever they are
 RANGES = {"1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400}
 
 
@@ -51,5 +52,6 @@ def history(request: HttpRequest, place: Place) -> HttpResponse:
 @in_system
 def sparklines(request: HttpRequest, place: Place) -> HttpResponse:
     """Answer the last 15 minutes of the key metric of each unit asked for."""
-    ids = [int(text) for text in request.GET.getlist("unit")[:MAX_SPARKLINES] if text.isdecimal()]
+    wanted = request.GET.getlist("unit")[:MAX_SPARKLINES]
+    ids = [int(text) for text in wanted if text.isdecimal() and len(text) <= LONGEST_ID]
     return JsonResponse(queries.unit_sparklines(place.system, ids))

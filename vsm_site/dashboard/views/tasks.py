@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 
 from subsystems.kernel import triggerable
 from subsystems.kernel.errors import NotListed, Refused
-from subsystems.recursion.queries import ROOT_SLUG, Principal, systems_for
 from subsystems.s3_control import services
-from subsystems.s3_control.models import TaskRun
-from subsystems.s3_control.queries import run_body
+from subsystems.s3_control.queries import run_body, runs_for, triggerable_by
 from vsm_site.dashboard import schema_fields
 from vsm_site.dashboard.places import Place, in_system, operating
 from vsm_site.dashboard.views.pages import page
@@ -31,7 +30,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
 @in_system
 def runs(request: HttpRequest, place: Place) -> HttpResponse:
     """Answer the last runs, for the page that follows them."""
-    return JsonResponse({"results": [run_body(run) for run in _last_runs()]})
+    return JsonResponse({"results": _last_runs(request)})
 
 
 @operating
@@ -40,8 +39,8 @@ def trigger(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     assert isinstance(request.user, User)  # nobody else passes `operating`
     try:
         entry = triggerable.find(name)
-        if not _may(request.user, entry):
-            raise Refused("Only administrators of the root system may trigger this.")
+        if not triggerable_by(request.user)(entry):
+            raise PermissionDenied(f"{name} acts on every system: it takes {entry.scope!r} in the root system.")
         arguments = schema_fields.arguments(schema_fields.fields(entry.schema()), request.POST.dict())
         services.trigger(name, arguments, by=request.user)
     except NotListed as error:
@@ -54,10 +53,10 @@ def trigger(request: HttpRequest, place: Place, name: str) -> HttpResponse:
 def _shown(
     request: HttpRequest, place: Place, *, failed: str = "", field: str = "", error: str = "", status: int = 200
 ) -> HttpResponse:
+    may_trigger = triggerable_by(request.user)
     entries = [
-        (entry, _inputs(entry, request.POST if entry.name == failed else {}, {field: error}))
+        (entry, may_trigger(entry), _inputs(entry, request.POST if entry.name == failed else {}, {field: error}))
         for entry in triggerable.listed()
-        if _may(request.user, entry)
     ]
     return page(
         request,
@@ -68,12 +67,8 @@ def _shown(
         failed=failed,
         field=field,
         error=error,
-        script={"runs": [run_body(run) for run in _last_runs()]},
+        script={"runs": _last_runs(request)},
     )
-
-
-def _may(user: Principal, entry: triggerable.Triggerable) -> bool:
-    return entry.scope != "admin" or systems_for(user, "admin").filter(slug=ROOT_SLUG).exists()
 
 
 def _inputs(
@@ -90,5 +85,5 @@ def _inputs(
     ]
 
 
-def _last_runs() -> list[TaskRun]:
-    return list(TaskRun.objects.select_related("requested_by")[:SHOWN_RUNS])
+def _last_runs(request: HttpRequest) -> list[dict[str, Any]]:
+    return [run_body(run) for run in runs_for(request.user)[:SHOWN_RUNS]]

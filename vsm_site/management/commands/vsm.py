@@ -16,7 +16,7 @@ from subsystems.messaging.relay import Relay
 from subsystems.s1_operations import receiver
 from vsm_site import embedded
 from vsm_site.celery import app
-from vsm_site.first_run import Logins, prepare
+from vsm_site.first_run import Logins, greeting, prepare
 from vsm_site.flower_server import FlowerServer
 
 
@@ -57,9 +57,5 @@ class Command(BaseCommand):
 
     def _greet(self, host: str, port: int, flower_port: int, logins: Logins) -> None:
         """Say where everything is; passwords only on the run that made them."""
-        shown = f"[{host}]" if ":" in host else host
-        lines = ["", f"  VSM runs at      http://{shown}:{port}/"]
-        if flower_port:
-            lines.append(f"  Flower           http://{shown}:{flower_port}/")
-        self.stdout.write("\n".join([*lines, *logins.lines(), "  Ctrl-C stops it.", ""]))
+        self.stdout.write(greeting(host, port, flower_port, logins))
         sys.stdout.flush()

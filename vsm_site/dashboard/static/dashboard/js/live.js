@@ -43,6 +43,7 @@ export class Live extends EventTarget {
 
   lose(code) {
     this.socket = null;
+    if (code === 4401 && this.seq !== null) location.reload(); // logged out meanwhile: the server shows the login
     this.setState(code === 4401 || code === 4403 ? "refused" : "lost");
     if (this.state === "refused") return;
     const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.tries);
@@ -112,7 +113,7 @@ export class Live extends EventTarget {
   apply({ kind, key, body }) {
     if (kind === "samples") {
       const unit = this.data.units.get(key);
-      if (unit) unit.latest = { ...unit.latest, ...body };
+      if (unit) takeSamples(unit, body);
     } else if (kind === "unit") this.put(this.data.units, key, body, body?.state === "gone");
     else if (kind === "alert") this.put(this.data.alerts, key, body, body?.state === "resolved");
     else if (kind === "signal") this.put(this.data.signals, key, body, OVER.includes(body?.state));
@@ -140,6 +141,20 @@ export class Live extends EventTarget {
   on(kind, listener) {
     this.addEventListener(kind, (event) => listener(event.detail));
   }
+}
+
+// Samples are a sign of life, unless what they say is that there was none: `worker_up` 0, `http_up` 0.
+function takeSamples(unit, samples) {
+  unit.latest = { ...unit.latest, ...samples };
+  const lines = Object.entries(samples);
+  if (lines.some(([name, [, value]]) => name.endsWith("_up") && value === 0)) return;
+  unit.last_seen_at = Math.max(epoch(unit.last_seen_at) ?? 0, ...lines.map(([, [at]]) => epoch(at)));
+}
+
+// A broker that is in no trouble has answered in the last cycle; only a change of that is told.
+export function answeredAt(live, fleet) {
+  const at = epoch(fleet.connected_at);
+  return at === null || fleet.last_error || !fleet.enabled ? at : Math.max(at, epoch(live.data.tick?.at) ?? 0);
 }
 
 export function tickAge(live) {

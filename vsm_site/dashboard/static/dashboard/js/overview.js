@@ -3,7 +3,7 @@ import { config } from "./config.js";
 import { showAlerts } from "./alerts.js";
 import { el, keyed, perFrame, setText } from "./dom.js";
 import { ago, epoch, metricValue, short } from "./format.js";
-import { Live } from "./live.js";
+import { Live, answeredAt } from "./live.js";
 import { showSignals } from "./signals.js";
 import { showStrip } from "./strip.js";
 import { UnitTable } from "./units.js";
@@ -87,7 +87,7 @@ function makeFleet() {
 function updateFleet(node, fleet) {
   setText(node.querySelector("strong"), fleet.name);
   setText(node.querySelector("code"), fleet.broker);
-  const connected = epoch(fleet.connected_at);
+  const connected = answeredAt(live, fleet);
   const state = !fleet.enabled ? "switched off" : connected === null ? "not reached yet" : `broker answered ${ago(Math.max(0, live.now() - connected))}`;
   setText(node.querySelector(".fleet-state"), state);
   setText(node.querySelector(".error"), fleet.last_error ?? "");
