@@ -12,13 +12,15 @@ from subsystems.algedonic import queries as algedonic
 from subsystems.algedonic import states
 from subsystems.algedonic.models import OPEN_STATES, Signal
 from subsystems.event_log.models import ChainHead, PendingEvent
+from subsystems.kernel import triggerable
 from subsystems.kernel.severity import Severity
 from subsystems.kernel.times import moment_text
 from subsystems.messaging import queries as messaging
 from subsystems.messaging.channels import Channel
 from subsystems.recursion.models import System
+from subsystems.recursion.queries import Principal
 from subsystems.s3_control.models import TaskRun
-from subsystems.s3_control.queries import run_body
+from subsystems.s3_control.queries import run_body, triggerable_by
 
 SHOWN_SIGNALS = 200  # the most urgent; who has more open has other troubles than a list
 VERIFY = "event_log.verify"
@@ -72,8 +74,16 @@ def lane_and_channels(*, now: datetime) -> dict[str, Any]:
     }
 
 
-def chain_body() -> dict[str, Any]:
-    """Return where the chain of events ends, what waits for its place, and when it was last proven whole."""
+def may_verify(user: Principal) -> bool:
+    """Return whether *user* may have the chain verified."""
+    return triggerable_by(user)(triggerable.find(VERIFY))
+
+
+def chain_body(*, told_all: bool) -> dict[str, Any]:
+    """Return where the chain of events ends, what waits for its place, and when it was last proven whole.
+
+    Who verified it and what kept them from it is for those alone who may do it.
+    """
     head = ChainHead.objects.first() or ChainHead()
     runs = TaskRun.objects.filter(name=VERIFY).select_related("requested_by")
     newest = runs.first()
@@ -85,19 +95,19 @@ def chain_body() -> dict[str, Any]:
         "checkpoint": head.checkpoint_position,
         "checkpoint_at": moment_text(head.checkpoint_at),
         "verifying": newest is not None and newest.finished_at is None,
-        "last": _verdict(run_body(ended)) if ended else None,
+        "last": _verdict(run_body(ended), told_all=told_all) if ended else None,
     }
 
 
-def _verdict(run: dict[str, Any]) -> dict[str, Any]:
+def _verdict(run: dict[str, Any], *, told_all: bool) -> dict[str, Any]:
     """Return what is to be shown of a run that verified the chain."""
     result = run["result"] or {}
     return {
         "at": run["finished_at"],
-        "by": run["requested_by"],
+        "by": run["requested_by"] if told_all else None,
         "ok": result.get("ok"),
         "checked": result.get("checked"),
         "first_bad_position": result.get("first_bad_position"),
         "findings": len(result.get("findings") or ()),
-        "error": run["error"],
+        "error": run["error"] if told_all or not run["error"] else "an administrator can see why",
     }

@@ -65,11 +65,6 @@ def operated(request: HttpRequest) -> Reach:
     return Reach(frozenset(systems_for(request.user, "operate").values_list("pk", flat=True)))
 
 
-def administers_root(request: HttpRequest) -> bool:
-    """Return whether whoever asks answers for the whole platform."""
-    return systems_for(request.user, "admin").filter(slug=ROOT_SLUG).exists()
-
-
 def person(request: HttpRequest) -> User:
     """Return who asks, where nobody gets who is not logged in."""
     assert isinstance(request.user, User)

@@ -19,7 +19,7 @@ from subsystems.s3_control import services
 from vsm_site.dashboard import journeys, nerve_queries
 from vsm_site.dashboard.nerve_forms import EventFilter
 from vsm_site.dashboard.places import Place, in_system
-from vsm_site.dashboard.reach import administers_root, person, reach_of, whole_reach
+from vsm_site.dashboard.reach import person, reach_of, whole_reach
 from vsm_site.dashboard.views.pages import page, parameters_without
 
 PAGE_SIZE = 50
@@ -31,6 +31,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     wanted = EventFilter(request.GET, place)
     valid = wanted.is_valid()
     rows = _found(request, place, wanted) if valid else []
+    may_verify = nerve_queries.may_verify(request.user)
     return page(
         request,
         place,
@@ -41,8 +42,8 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         older=rows[PAGE_SIZE - 1].position if len(rows) > PAGE_SIZE else None,
         newest=not wanted.cleaned_data.get("before"),
         parameters=parameters_without(request, "before"),
-        may_verify=administers_root(request),
-        script={"chain": nerve_queries.chain_body()},
+        may_verify=may_verify,
+        script={"chain": nerve_queries.chain_body(told_all=may_verify)},
     )
 
 
@@ -76,14 +77,14 @@ def journey(request: HttpRequest, place: Place) -> HttpResponse:
 @in_system
 def chain(request: HttpRequest, place: Place) -> HttpResponse:
     """Answer how the chain is, for the page that follows it."""
-    return JsonResponse(nerve_queries.chain_body())
+    return JsonResponse(nerve_queries.chain_body(told_all=nerve_queries.may_verify(request.user)))
 
 
 @require_POST
 @in_system
 def verify(request: HttpRequest, place: Place) -> HttpResponse:
     """Let a worker walk along the whole chain."""
-    if not administers_root(request):
+    if not nerve_queries.may_verify(request.user):
         raise PermissionDenied("Only administrators of the root system may verify the chain.")
     try:
         services.trigger(nerve_queries.VERIFY, {}, by=person(request))

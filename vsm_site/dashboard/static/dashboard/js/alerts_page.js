@@ -2,12 +2,11 @@
 import { showAlerts } from "./alerts.js";
 import { perFrame } from "./dom.js";
 import { Live } from "./live.js";
+import { refreshing } from "./refresh.js";
 import { showStrip } from "./strip.js";
 
-const RECORD_WAIT_MS = 300; // one answer for alerts that move together
-const record = document.getElementById("record");
+const listAgain = refreshing("record");
 const known = new Map();
-let asked = 0;
 
 function moved(key, alert) {
   const where = alert ? `${alert.state} ${alert.acknowledged_at}` : "gone";
@@ -16,21 +15,12 @@ function moved(key, alert) {
   return news;
 }
 
-async function listAgain() {
-  const answer = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
-  if (!answer?.ok || answer.redirected) return; // what is shown stays; the next change asks again
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  record.replaceChildren(...(page.getElementById("record")?.children ?? []));
-}
-
 const live = new Live();
 const drawSoon = perFrame(showAlerts(live, document.getElementById("alerts"), document.getElementById("alert-count")));
 showStrip(live);
 live.on("update", drawSoon);
 live.on("snapshot", () => live.data.alerts.forEach((alert, key) => moved(key, alert)));
 live.on("alert", ({ key, body }) => {
-  if (!moved(key, body)) return;
-  clearTimeout(asked);
-  asked = setTimeout(listAgain, RECORD_WAIT_MS);
+  if (moved(key, body)) listAgain();
 });
 setInterval(drawSoon, 1000);
