@@ -83,7 +83,6 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def _nothing_left_over() -> Iterator[None]:
     """Caches and the in-process broker outlive a test; the next one must not meet what this one left."""
     yield
-    fast_lane.settle()
     queries.forget_picture()
     cache.clear()
     transport.reset()
@@ -92,6 +91,16 @@ def _nothing_left_over() -> Iterator[None]:
     limits.limiter().clear()
     limits.policy.forget()
     rejections.forget()
+
+
+@pytest.fixture(autouse=True)
+def _lanes_end_first(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A lane's thread writes to the database: it must be quiet before a test gives the database back."""
+    marked = request.node.get_closest_marker("django_db")
+    if marked is not None:
+        request.getfixturevalue("transactional_db" if marked.kwargs.get("transaction") else "db")
+    yield
+    fast_lane.settle()
 
 
 @pytest.fixture(scope="session", autouse=True)

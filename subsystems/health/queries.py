@@ -171,12 +171,13 @@ def _cycles(now: datetime) -> Cycles:
 
 
 def _coordination(now: datetime) -> Vital:
-    runs = SlotRun.objects.filter(started_at__gte=now - 2 * SLOTS_WINDOW, started_at__lte=now)
+    scheduled = SlotRun.objects.filter(scheduled=True)
+    runs = scheduled.filter(started_at__gte=now - 2 * SLOTS_WINDOW, started_at__lte=now)
     marks = [
         SlotMark(job, slot, started.timestamp(), finished.timestamp() if finished else None)
         for job, slot, started, finished in runs.values_list("job", "slot", "started_at", "finished_at")
     ]
-    known = SlotRun.objects.values("job").annotate(period=Max("period_seconds"), first=Min("slot")).order_by("job")
+    known = scheduled.values("job").annotate(period=Max("period_seconds"), first=Min("slot")).order_by("job")
     jobs = [Job(row["job"], row["period"], row["first"]) for row in known]
     return vitals.coordination(jobs, marks, now=now.timestamp(), window_seconds=SLOTS_WINDOW.total_seconds())
 

@@ -136,6 +136,7 @@ class SlotRun(models.Model):
     period_seconds = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
+    scheduled = models.BooleanField(default=True, help_text="Off: done when something happens, not in each slot")
 
     class Meta:
         ordering = ["-slot"]

@@ -60,7 +60,7 @@ def forget() -> None:
 
 @transaction.atomic
 def _record(error: RateLimited, job: str, raise_signal: RaiseSignal | None, *, now: datetime) -> bool:
-    if claim_slot(job, PERIOD_SECONDS, now=now) is None:
+    if claim_slot(job, PERIOD_SECONDS, now=now, scheduled=False) is None:
         return False
     data = _described(error)
     event_log.append(

@@ -18,17 +18,19 @@ from subsystems.messaging.models import SlotRun
 KEEP = timedelta(hours=1)
 
 
-def claim_slot(job: str, period_seconds: int, *, now: datetime) -> int | None:
+def claim_slot(job: str, period_seconds: int, *, now: datetime, scheduled: bool = True) -> int | None:
     """Claim the current slot of *job*; return its start (epoch seconds), or None when somebody else has it."""
     slot = slot_of(now, period_seconds)
-    return slot if claim(job, slot, period_seconds, now=now) else None
+    return slot if claim(job, slot, period_seconds, now=now, scheduled=scheduled) else None
 
 
-def claim(job: str, slot: int, period_seconds: int, *, now: datetime) -> bool:
-    """Claim a given slot of *job*; return whether it was free."""
+def claim(job: str, slot: int, period_seconds: int, *, now: datetime, scheduled: bool = True) -> bool:
+    """Claim a given slot of *job*; return whether it was free. What is not *scheduled* may leave slots out."""
     try:
         with transaction.atomic():
-            SlotRun.objects.create(job=job, slot=slot, period_seconds=period_seconds, started_at=now)
+            SlotRun.objects.create(
+                job=job, slot=slot, period_seconds=period_seconds, started_at=now, scheduled=scheduled
+            )
     except IntegrityError:
         return False
     return True
