@@ -19,7 +19,7 @@ from benchmarks.faults.servers import wait_until
 from benchmarks.result import Result, report
 
 SINGLE, BARE = 3_000, 20_000
-BATCHES, IN_BATCH = 400, 1_000
+BATCHES, IN_BATCH = 150, 5_000
 SINGLE_PER_SECOND, BATCHED_PER_SECOND = 500.0, 100_000.0
 BARE_QUEUE = Queue("bare", Exchange("bare", type="direct", durable=True), routing_key="bare", durable=True)
 

@@ -56,7 +56,7 @@ def publish_many(
     for envelope in envelopes:
         _permit(envelope, system_id, limited=limited)
     rows = [_row(envelope, system_id, reply_within, now) for envelope in envelopes]
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):  # a savepoint would be two more round trips for each message
         Message.objects.bulk_create(rows)
         PendingEvent.objects.bulk_create([_event(row) for row in rows if row.channel != Channel.PLATFORM])
         _close_requests(rows)
@@ -72,7 +72,7 @@ def publish_batch(head: Envelope, payloads: Sequence[Mapping[str, Any]], *, syst
     _permit(head, system_id, limited=True)
     row = _row(head, system_id, None, timezone.now())
     row.batch, row.count = packed(payloads), len(payloads)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         row.save(force_insert=True)
         _event(row).save(force_insert=True)
         transaction.on_commit(lambda: _offer([row]), robust=True)
