@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.faults.platform import running_platform
+from benchmarks.faults.platform import running_platform, where_servers_are
 from benchmarks.faults.processes import Supervisor
 from benchmarks.faults.servers import wait_until
 from benchmarks.result import Result, percentile, report
@@ -160,4 +160,4 @@ def all_sent(url: str) -> bool:
 
 
 if __name__ == "__main__":
-    report(run)
+    report(where_servers_are(run))

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from kombu import Connection, Exchange, Queue
 
-from benchmarks.faults.platform import running_platform
+from benchmarks.faults.platform import running_platform, where_servers_are
 from benchmarks.faults.servers import wait_until
 from benchmarks.result import Result, report
 
@@ -128,4 +128,4 @@ def run() -> list[Result]:
 
 
 if __name__ == "__main__":
-    report(run)
+    report(where_servers_are(run))

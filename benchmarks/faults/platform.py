@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from benchmarks.faults import processes
 from benchmarks.faults.processes import Supervisor
 from benchmarks.faults.run import manage
-from benchmarks.faults.servers import Servers, servers
+from benchmarks.faults.servers import Servers, missing, servers
+from benchmarks.result import Result
+
+
+def where_servers_are(run: Callable[[], Sequence[Result]]) -> Callable[[], Sequence[Result]]:
+    """Let a benchmark find nothing, and say why, on a machine without the servers' programs."""
+
+    def run_or_say() -> Sequence[Result]:
+        if not missing():
+            return run()
+        print(f"Not run: {missing()}.", file=sys.stderr)
+        return []
+
+    return run_or_say
 
 
 @contextmanager
