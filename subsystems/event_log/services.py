@@ -82,8 +82,9 @@ def pending(
 
 
 def append_many(events: Iterable[PendingEvent]) -> None:
-    """Record what `pending` returned, however many, in the caller's transaction and past the ORM."""
-    bulk.write_pending(events)
+    """Record what `pending` returned, however many, past the ORM; all of them or none."""
+    with transaction.atomic():
+        bulk.write_pending(events)
 
 
 def record(event: TypedEvent, **about: Any) -> PendingEvent:

@@ -47,6 +47,14 @@ class MessageAdmin(HistoryAdmin):
     inlines = [DeliveryInline]
 
 
+@admin.register(Delivery)
+class DeliveryAdmin(HistoryAdmin):
+    list_display = ["message", "handler", "state", "attempts", "at"]
+    list_filter = ["state", "handler"]
+    search_fields = ["message__id", "handler"]
+    list_select_related = ["message"]
+
+
 @admin.register(DeadLetter)
 class DeadLetterAdmin(HistoryAdmin):
     list_display = ["created_at", "reason", "message", "queue", "detail", "replayed_at", "replayed_by"]
