@@ -82,7 +82,7 @@ class Sketch:
         if not 1e-4 <= accuracy <= 0.5:
             raise Invalid("An accuracy is a share from 0.0001 to 0.5.", field="accuracy")
         self.accuracy = round(accuracy / UNIT) * UNIT
-        self._log_base = math.log1p(2 * self.accuracy / (1 - self.accuracy))
+        self._log_base = log_base(self.accuracy)
         self._positive, self._negative, self._zeros = _Bins(), _Bins(), 0
         self._min, self._max, self._sum = math.inf, -math.inf, 0.0
         self._pending: list[float] = []
@@ -284,6 +284,11 @@ class Sketch:
         with np.errstate(over="ignore"):  # the upper edge of the last bins; `quantiles` clips to the greatest value
             edge = np.exp((used + bins.low) * self._log_base)
         return edge * (1 - self.accuracy), bins.counts[used]
+
+
+def log_base(accuracy: float) -> float:
+    """Return the logarithm of the ratio of two neighbouring bins' edges."""
+    return math.log1p(2 * accuracy / (1 - accuracy))
 
 
 def merged(sketches: Iterable[Sketch], *, accuracy: float = ACCURACY) -> Sketch:

@@ -16,9 +16,7 @@ def encode(numbers: npt.NDArray[np.int64]) -> bytes:
     values = np.asarray(numbers, np.int64)
     if (values < 0).any():
         raise Invalid("Only numbers from 0 have this form.", field="numbers")
-    width = np.ones(values.size, np.int64)
-    for place in range(1, LONGEST):
-        width += values >= 1 << (7 * place)
+    width = widths(values)
     starts = np.cumsum(width) - width
     out = np.zeros(int(width.sum()), np.uint8)
     for place in range(int(width.max(initial=0))):
@@ -26,6 +24,14 @@ def encode(numbers: npt.NDArray[np.int64]) -> bytes:
         more = np.where(width[here] > place + 1, 0x80, 0)
         out[starts[here] + place] = (values[here] >> (7 * place) & 0x7F) | more
     return out.tobytes()
+
+
+def widths(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how many bytes each of *numbers* takes."""
+    found = np.ones(numbers.size, np.int64)
+    for place in range(1, LONGEST):
+        found += numbers >= 1 << (7 * place)
+    return found
 
 
 def decode(raw: bytes) -> npt.NDArray[np.int64]:
