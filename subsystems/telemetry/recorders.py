@@ -179,7 +179,9 @@ class OperationRecorder:
             made.errors.extend((float(at), str(what)[:MAX_ERROR]) for at, what in wire["errors"])
             for bucket, *row in wire["window"]:
                 made._ids[bucket % BUCKETS], made._window[bucket % BUCKETS] = bucket, row
-        except (KeyError, TypeError, ValueError) as error:
+            if not np.isfinite(made._window).all() or not math.isfinite(duration):
+                raise ValueError("not finite")
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise Invalid(f"This is no recorder of an operation: {error!r:.80}.", field="operation") from None
         return made
 
@@ -249,7 +251,7 @@ class UnitRecorder:
             made = cls(wire["unit_id"], expectations=expectations)
             made.folded = int(wire["folded"])
             told = {str(name): OperationRecorder.from_wire(each) for name, each in wire["operations"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Invalid(f"This is no recorder of a unit: {error!r:.80}.", field="unit") from None
         made.operations = dict(list(told.items())[: MAX_OPERATIONS + 1])
         return made

@@ -114,9 +114,10 @@ class SlidingCounts:
 
     def close(self, now: float) -> None:
         """Close the open window if it ended before *now*, although nothing new was observed."""
-        if 0 <= self._open_id < int(now // self.seconds):
+        current = int(now // self.seconds)
+        if 0 <= self._open_id < current:
             self._close()
-            self._open_id = -1
+            self._open_id = current  # so that what comes late for the closed one does not close it twice
 
     def counts(self, now: float) -> Counts:
         """Return the counts of the window that ends at *now*."""
@@ -154,7 +155,7 @@ class SlidingCounts:
         size = int(self._open.sum())
         if size == 0:
             return
-        bits = variety_of_counts(self._open).bits or 0.0
+        bits = variety_of_counts(self._open).corrected_bits or 0.0  # else a busier window would seem more varied
         self.history.append(((self._open_id + 1) * self.seconds, bits, size))
         self._reference = FADING * self._reference + self._waiting
         self._waiting, self._open = self._open, np.zeros_like(self._open)
@@ -214,7 +215,9 @@ class TemporalVariety:
         self.refused += int(times.size - np.count_nonzero(known))
         if not known.any():
             return 0
-        codes, times = self.codebook.encode(names)[known], times[known]
+        if not known.all():
+            names = [name for name, kept in zip(names, known.tolist(), strict=True) if kept]
+        codes, times = self.codebook.encode(names), times[known]
         first = float(times.min())
         self.since = first if self.since is None else min(self.since, first)
         for window in self._windows.values():
@@ -239,10 +242,11 @@ class TemporalVariety:
         try:
             made = cls(limit=wire["limit"], scales=wire["scales"])
             made.codebook = Codebook(wire["limit"], wire["names"])
-            made.codebook.overflow, made.since, made.refused = wire["overflow"], wire["since"], wire["refused"]
+            made.codebook.overflow, made.refused = int(wire["overflow"]), int(wire["refused"])
+            made.since = None if wire["since"] is None else float(wire["since"])
             for name, each in wire["scales"].items():
                 made._windows[name] = SlidingCounts.from_wire(_seconds(name), each, states=len(made.codebook))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise Invalid(f"These are no windows of variety: {error!r:.80}.", field="windows") from None
         return made
 

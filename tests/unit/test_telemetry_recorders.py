@@ -137,6 +137,23 @@ def test_recorders_of_processes_add_up() -> None:
     assert total.metrics(now=NOON + 300) == whole.metrics(now=NOON + 300)
 
 
+@pytest.mark.parametrize("strange", [None, -1, 1e400, "x", [], {}, 10**30, float("nan")])
+@pytest.mark.parametrize("place", ["totals", "slow", "durations", "errors", "window"])
+def test_a_strange_recorder_is_refused_or_harmless(place: str, strange: Any) -> None:
+    """Recorders of other processes come over the broker."""
+    unit = UnitRecorder("u")
+    unit.record("process", 5, "down", at=NOON)
+    wire = unit.to_wire()
+    for told in (strange, [strange] * 3, [[strange] * 4], [[1, strange, 1, 1]]):
+        wire["operations"]["process"][place] = told
+        try:
+            read = UnitRecorder.from_wire(wire)
+        except Invalid:
+            continue
+        unit.merge(read)
+        unit.metrics(now=NOON)
+
+
 @pytest.mark.parametrize(
     ("call", "field"),
     [

@@ -85,7 +85,7 @@ def test_a_wrong_clock_cannot_empty_the_windows() -> None:
 
     taken = windows.observe(["a", "b", "c"], [NOON, NOON + 1e8, NOON + 1], now=NOON)
 
-    assert (taken, windows.refused) == (2, 1)
+    assert (taken, windows.refused, windows.codebook.names[1:]) == (2, 1, ["a", "c"])
     assert at_scale(windows, "1m", NOON + 1).variety.sample_size == 2
 
 
@@ -97,6 +97,17 @@ def test_late_observations_count_where_they_still_belong() -> None:
 
     assert [each.variety.observed_states for each in windows.reading(now=NOON + 600)] == [1, 2]
     assert windows.to_wire()["scales"]["1m"]["late"] == 1
+
+
+def test_a_window_closes_once_however_late_its_last_states() -> None:
+    """A reader closes it, a straggler must not make a second entry of the history."""
+    windows = TemporalVariety(scales=["1m"])
+    windows.observe(["a", "b"], [NOON, NOON + 1], now=NOON + 1)
+    windows.reading(now=NOON + 61)
+    windows.observe(["c"], [NOON + 59], now=NOON + 61)
+    windows.observe(["d"], [NOON + 121], now=NOON + 121)
+
+    assert at_scale(windows, "1m", NOON + 190).trend.windows == 2
 
 
 def test_memory_is_bounded_in_states_and_in_time() -> None:
