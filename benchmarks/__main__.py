@@ -23,6 +23,7 @@ ALL = [
     "rate_limiter",
     "event_log",
     "hot_tier",
+    "variety",
     "collection_cost",
     "full_cycle",
     "idle_memory",

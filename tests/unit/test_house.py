@@ -17,7 +17,7 @@ DOORS = {
     "limits.py", "redis_limiter.py", "rejections.py",
     "fast_lane.py", "handlers.py", "inbound.py", "outbox.py", "receiving.py", "relay.py", "topology.py", "wire.py",
     "bulk.py", "projections.py",
-    "emission.py", "aggregation.py", "canary.py",
+    "emission.py", "aggregation.py", "canary.py", "recording.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
