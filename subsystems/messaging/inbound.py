@@ -103,13 +103,16 @@ def receive_inbound(delivered: Delivered) -> None:
 
 
 def receive_dead(delivered: Delivered) -> None:
-    """Keep what the broker gave up on. Running twice only lists it twice."""
+    """Keep what the broker gave up on. Running twice only lists it twice.
+
+    Only ticks and hints can expire on the broker: too late they are worth nothing, and nobody needs to see them.
+    """
     deaths = (delivered.headers or {}).get("x-death") or [{}]
     first = deaths[0] if isinstance(deaths[0], Mapping) else {}
-    task = str((delivered.headers or {}).get("task", ""))
-    _quarantine(
-        delivered, _bytes(delivered.body), str(first.get("queue", "")), str(first.get("reason", "rejected")), task
-    )
+    reason = str(first.get("reason", "rejected"))
+    if reason != "expired":
+        task = str((delivered.headers or {}).get("task", ""))
+        _quarantine(delivered, _bytes(delivered.body), str(first.get("queue", "")), reason, task)
     delivered.ack()
 
 

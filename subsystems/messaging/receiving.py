@@ -52,11 +52,11 @@ def receive(numbers: Sequence[int], *, worker: str, redelivered: bool = False) -
     """
     rows = list(Message.objects.filter(pk__in=numbers, state__in=OPEN).order_by("number"))
     rows = [row for row in rows if not _expire(row, timezone.now())]
-    if redelivered:
-        rows = [row for row in rows if not _killed_too_often(row)]
-    if len(rows) > 1 and not redelivered and _handle_together(rows, worker):
-        return len(rows)
-    return sum(_handle_alone(row, worker) for row in rows)
+    if len(rows) > 1 and not (redelivered and _cut_short_before(rows)):
+        if _handle_together(rows, worker):
+            return len(rows)
+        redelivered = False  # this time it came to an end, and who spoilt it shows now
+    return sum(_handle_alone(row, worker) for row in rows if not (redelivered and _killed_too_often(row)))
 
 
 def _handle_together(rows: Sequence[Message], worker: str) -> bool:
@@ -176,8 +176,24 @@ def _expire(row: Message, now: datetime) -> bool:
     return True
 
 
+def _cut_short_before(rows: Sequence[Message]) -> bool:
+    """Return whether messages that travel together come back for the second time, and note the first.
+
+    Once says little: a broker that was started again redelivers everything that waited.
+    """
+    if any(row.attempts for row in rows):
+        return True
+    Message.objects.filter(pk__in=[row.pk for row in rows]).update(attempts=1)
+    for row in rows:
+        row.attempts = 1
+    return False
+
+
 def _killed_too_often(row: Message) -> bool:
-    """Count a delivery that never came to an end; one that kills its workers must not come back for ever."""
+    """Count a delivery that never came to an end; one that kills its workers must not come back for ever.
+
+    Each message is counted right before it is handled: those that travel behind the one that kills are innocent.
+    """
     Message.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)
     row.attempts += 1
     if row.attempts < MAX_ATTEMPTS:

@@ -41,13 +41,14 @@ def forget_old() -> None:
 
 def _receive(task: Task, numbers: list[int]) -> None:
     """Handle messages; while the database is away wait a little, then let the broker keep them."""
-    info = task.request.delivery_info or {}
+    redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
     for pause in (*PAUSES, None):
         try:
-            receiving.receive(numbers, worker=task.request.hostname or "", redelivered=bool(info.get("redelivered")))
+            receiving.receive(numbers, worker=task.request.hostname or "", redelivered=redelivered)
             return
         except (OperationalError, InterfaceError) as error:
             connections.close_all()
+            redelivered = False  # a database that goes away again has killed nobody
             if pause is None:
                 raise Reject(error, requeue=True) from error
             time.sleep(pause)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from subsystems.event_log.models import PendingEvent
@@ -137,6 +138,42 @@ def test_a_message_that_kills_its_workers_is_buried(heard: list[Any]) -> None:
     receive(message, redelivered=True)
 
     assert (DeadLetter.objects.get().reason, heard) == ("worker_lost", [])
+
+
+class Killed(BaseException):
+    """What SIGKILL is to a handler: nothing after it runs."""
+
+
+@pytest.mark.django_db
+def test_a_message_that_kills_its_workers_takes_no_other_with_it(heard: list[Any]) -> None:
+    """Messages that travel together are redelivered together, and only one of them is to blame."""
+    rows = services.publish_many([said(), said(type="test.killing"), said()])
+
+    def kill(envelope: Envelope, context: Delivered) -> None:
+        raise Killed
+
+    handlers.handles("s1", "test.killing", name="test.killing")(kill)
+    try:
+        for redelivered in (False, True, True, True):
+            with suppress(Killed):
+                receive(*rows, redelivered=redelivered)
+    finally:
+        handlers.remove("test.killing")
+
+    assert [Message.objects.get(pk=row.pk).state for row in rows] == ["handled", "dead", "handled"]
+    assert (DeadLetter.objects.get().message, effects()) == (rows[1], 2)
+
+
+@pytest.mark.django_db
+def test_what_a_restarted_broker_redelivers_is_still_handled_together(heard: list[Any]) -> None:
+    """After a restart everything that waited is marked as redelivered; to go one by one then would take hours."""
+    rows = services.publish_many([said() for _ in range(20)])
+
+    with CaptureQueriesContext(connection) as asked:
+        receive(*rows, redelivered=True)
+
+    own = [query for query in asked.captured_queries if "messaging_" in query["sql"]]
+    assert (len(own), effects()) == (4, 20)  # read, note, claim, finish
 
 
 @pytest.mark.django_db

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 from kombu import Connection, Queue
+from kombu.message import Message
 
+from subsystems.messaging.inbound import receive_dead
+from subsystems.messaging.models import DeadLetter
 from subsystems.messaging.topology import CONSUMED, EXCHANGE, QUEUES
+from tests.support.waiting import wait_for
 from vsm_site.celery import app
 
 pytestmark = pytest.mark.skipif(not settings.BROKER_URL.startswith("amqp"), reason="needs RabbitMQ as the broker")
@@ -45,6 +49,21 @@ def test_a_refused_message_is_kept(connection: Connection) -> None:
     assert _wait_for(dead) == "poison"
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(("reason", "kept"), [("expired", 0), ("rejected", 1)])
+def test_a_tick_that_came_too_late_is_no_dead_letter(reason: str, kept: int, connection: Connection) -> None:
+    """A worker that was away for a minute must not leave a dozen letters about ticks that nobody misses."""
+    dead, queue = declared(connection, "dead"), declared(connection, "collect")
+    late = {"expiration": 0.001} if reason == "expired" else {}
+    connection.Producer(exchange=EXCHANGE, auto_declare=False).publish("tick", routing_key="collect", **late)
+    if reason == "rejected":
+        _next(queue).reject()
+
+    receive_dead(_next(dead))
+
+    assert [letter.reason for letter in DeadLetter.objects.all()] == ["rejected"] * kept
+
+
 def test_a_worker_makes_the_queue_of_the_dead_letters(worker: object, connection: Connection) -> None:
     """Nobody consumes it, so nobody else would, and what is refused would be dropped."""
     names = [queue.name for queue in QUEUES]
@@ -56,9 +75,11 @@ def test_a_worker_makes_the_queue_of_the_dead_letters(worker: object, connection
 
 
 def _wait_for(queue: Queue) -> object:
-    """Dead letters move inside the broker; it says nothing when it is done."""
-    for _ in range(200):
-        message = queue.get(no_ack=True)
-        if message is not None:
-            return message.payload
-    return None
+    message = _next(queue)
+    message.ack()
+    return message.payload
+
+
+def _next(queue: Queue) -> Message:
+    """Return what arrives next; dead letters move inside the broker, which says nothing when it is done."""
+    return wait_for(queue.get)
