@@ -40,6 +40,7 @@ class Environment(BaseSettings):
     flower_port: int = Field(default=5555, ge=0, le=65535)
     log_level: Level = "INFO"
     archive_url: str = ""
+    archive_days: int = Field(default=365, ge=90)
     debug: bool = False
     secure_cookies: bool = False
     hot_max_samples: int = Field(default=1_000_000, ge=1_000)

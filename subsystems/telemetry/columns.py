@@ -98,10 +98,22 @@ def as_pieces(samples: Columns) -> Pieces:
     return Pieces(samples.series, samples.at, ones, samples.values, samples.values, samples.values, samples.values)
 
 
+def joined_pieces(parts: Sequence[Pieces]) -> Pieces:
+    """Return the pieces of all *parts*, ordered."""
+    if not parts:
+        return pieces_of(np.empty((0, 7)))
+    fields = zip(*(part._fields() for part in parts), strict=True)
+    return Pieces(*(np.concatenate(field) for field in fields)).ordered()
+
+
 def together(left: Pieces, right: Pieces) -> Pieces:
     """Return the pieces of both, ordered."""
-    pairs = zip(left._fields(), right._fields(), strict=True)
-    return Pieces(*(np.concatenate(pair) for pair in pairs)).ordered()
+    return joined_pieces([left, right])
+
+
+def pieces_of(table: Floats) -> Pieces:
+    """Return the rows of a table of seven columns, in the order of the fields, as pieces."""
+    return Pieces(table[:, 0].astype(np.int64), *table[:, 1:].T)
 
 
 def grouped(pieces: Pieces, step: float) -> Pieces:

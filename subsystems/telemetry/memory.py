@@ -87,6 +87,7 @@ class MemoryHotTier:
         self._blocks: dict[int, Block] = {}
         self._size = 0
         self._dirty: set[int] = set()
+        self._taken: set[int] = set()  # no lease: who took them dies with the samples
         self._counters: Counter[str] = Counter()
         self._lock = threading.RLock()
 
@@ -130,12 +131,24 @@ class MemoryHotTier:
         with self._lock:
             taken = {minute for minute in self._dirty if minute + BLOCK_SECONDS <= before}
             self._dirty -= taken
+            self._taken |= taken
         return sorted(taken)
+
+    def settle(self, minutes: Sequence[int]) -> None:
+        """See HotTier."""
+        with self._lock:
+            self._taken.difference_update(minutes)
 
     def mark_dirty(self, minutes: Sequence[int]) -> None:
         """See HotTier."""
         with self._lock:
+            self._taken.difference_update(minutes)
             self._dirty.update(minutes)
+
+    def oldest_dirty(self) -> int | None:
+        """See HotTier."""
+        with self._lock:
+            return min(self._dirty | self._taken, default=None)
 
     def evict(self, before: float) -> int:
         """See HotTier."""
@@ -161,6 +174,7 @@ class MemoryHotTier:
         with self._lock:
             self._blocks.clear()
             self._dirty.clear()
+            self._taken.clear()
             self._counters.clear()
             self._size = 0
 

@@ -1,4 +1,4 @@
-"""Recording samples, and keeping the tiers in order."""
+"""Recording samples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from types import MappingProxyType
 import numpy as np
 
 from subsystems.kernel.errors import TransientError
-from subsystems.telemetry import registry, warm
-from subsystems.telemetry.columns import Columns, Ids, as_pieces, grouped
+from subsystems.telemetry import registry
+from subsystems.telemetry.columns import Columns, Ids
 from subsystems.telemetry.samples import (
     FUTURE_SECONDS,
     HOT_SECONDS,
@@ -26,12 +26,8 @@ from subsystems.telemetry.samples import (
 )
 from subsystems.telemetry.store import hot_tier
 from subsystems.telemetry.tables import Mask, Table, table_of
-from subsystems.telemetry.warm import STEP_SECONDS
 
 logger = logging.getLogger(__name__)
-WARM_SECONDS = 7 * 86_400.0  # 000-60
-LATE_SECONDS = 2 * STEP_SECONDS  # minutes before the newest roll-up that are always done again
-SPAN_SECONDS = 10 * STEP_SECONDS  # read at once: an hour of a full tier would be a large copy
 NOTHING: Mapping[int, Refusal] = MappingProxyType({})
 
 
@@ -67,48 +63,6 @@ def record_table(
         kept = np.zeros_like(kept)
     _count(rejected)
     return Outcome(int(kept.sum()), sorted(rejected, key=lambda rejection: rejection.index), kept)
-
-
-def evict(*, now: float) -> int:
-    """Forget what is older than the hot tier keeps; return how many samples that were."""
-    return hot_tier().evict(now - HOT_SECONDS)
-
-
-def roll_up(*, now: float) -> int:
-    """Write the roll-ups of every closed minute that changed; return how many. Running twice writes the same again.
-
-    Besides minutes that got samples, however late, those since the newest roll-up are done: a crash between taking the
-    list of minutes and writing them loses nothing that is still hot.
-    """
-    tier = hot_tier()
-    closed = now // STEP_SECONDS * STEP_SECONDS
-    taken = tier.take_dirty(closed)
-    try:
-        return sum(_roll_up(start, end) for start, end in _spans(taken, closed))
-    except BaseException:
-        tier.mark_dirty(taken)
-        raise
-
-
-def forget_rollups(*, now: float) -> int:
-    """Delete roll-ups past their retention (2-26); return how many."""
-    return warm.forget(now - WARM_SECONDS)
-
-
-def _spans(taken: Sequence[int], closed: float) -> list[tuple[float, float]]:
-    """Return [start, end) spans of at most ten minutes that hold all minutes to roll up."""
-    newest = warm.newest()
-    oldest = closed - HOT_SECONDS
-    since = oldest if newest is None else max(oldest, newest - LATE_SECONDS)
-    start = min([since, *taken])
-    return [(at, min(at + SPAN_SECONDS, closed)) for at in np.arange(start, closed, SPAN_SECONDS).tolist()]
-
-
-def _roll_up(start: float, end: float) -> int:
-    samples = hot_tier().read(None, start, np.nextafter(end, start))
-    pieces = grouped(as_pieces(samples), STEP_SECONDS)
-    warm.write(pieces)
-    return len(pieces)
 
 
 def _ids_of(

@@ -9,7 +9,7 @@ from celery import shared_task
 
 from subsystems.kernel.errors import TransientError
 from subsystems.kernel.triggerable import Arguments, triggerable
-from subsystems.telemetry import services
+from subsystems.telemetry import partitions, retention, tiers
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def roll_up() -> None:
     A hot tier that is down is left to the next minute; what is due stays due.
     """
     try:
-        services.roll_up(now=time.time())
+        tiers.roll_up(now=time.time())
     except TransientError as error:
         logger.warning("Nothing was rolled up: %s", error)
 
@@ -30,9 +30,10 @@ def roll_up() -> None:
 def evict() -> None:
     """Forget what is past its time in both tiers. Running twice is safe: the second finds nothing."""
     now = time.time()
-    services.forget_rollups(now=now)
+    partitions.ensure_ahead(now=now)
+    retention.forget(now=now)
     try:
-        services.evict(now=now)
+        tiers.evict(now=now)
     except TransientError as error:
         logger.warning("The hot tier was not cleaned: %s", error)
 
@@ -40,4 +41,4 @@ def evict() -> None:
 @triggerable("telemetry.roll_up_now")
 def roll_up_now(arguments: Arguments) -> dict[str, int]:
     """Write the roll-ups of all closed minutes now."""
-    return {"rollups": services.roll_up(now=time.time())}
+    return {"rollups": tiers.roll_up(now=time.time())}

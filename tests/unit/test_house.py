@@ -17,6 +17,7 @@ DOORS = {
     "limits.py", "redis_limiter.py", "rejections.py",
     "fast_lane.py", "handlers.py", "inbound.py", "outbox.py", "receiving.py", "relay.py", "topology.py", "wire.py",
     "bulk.py", "projections.py",
+    "partitions.py", "tiers.py", "retention.py", "cold.py", "archiving.py", "archive_files.py", "exporting.py",
     "emission.py", "aggregation.py", "canary.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
