@@ -109,6 +109,6 @@ def _label_refusal(labels: Mapping[str, str]) -> Refusal | None:
     for name, value in labels.items():
         if not isinstance(name, str) or not LABEL_NAME.fullmatch(name):
             return "bad_labels", f"A label's name is letters, digits and '_', 64 at most; got {name!r:.80}."
-        if not isinstance(value, str) or len(value) > MAX_LABEL_VALUE:
-            return "bad_labels", f"The label {name} must be text of at most {MAX_LABEL_VALUE} characters."
+        if not isinstance(value, str) or len(value) > MAX_LABEL_VALUE or "\0" in value:
+            return "bad_labels", f"The label {name} must be text of at most {MAX_LABEL_VALUE} characters, without NUL."
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +31,8 @@ class Layout:
     names: Sequence[Name]
     labels: Sequence[Mapping[str, str]]
     ids: dict[int, tuple[int, Ids]] = field(default_factory=dict)
+    sources: tuple[str, ...] | None = None
+    shown: Ids | None = None
 
 
 @dataclass(slots=True)
@@ -58,17 +60,41 @@ class Table:
         """Return how the sender counts the sample at *place*."""
         return place if self.indexes is None else int(self.indexes[place])
 
-    def newest(self, kept: Mask | None = None) -> Iterator[tuple[int, float, float]]:
-        """Yield (code, time, value) of the newest kept sample of each series; of equal ones the last that came."""
+    def sources(self) -> tuple[str, ...]:
+        """Return the distinct sources."""
+        if self.layout is None:
+            return tuple({name[0]: None for name in self.names})
+        if self.layout.sources is None:
+            self.layout.sources = tuple({name[0]: None for name in self.names})
+        return self.layout.sources
+
+    def shown(self, at_most: int, always: Collection[str]) -> Ids | None:
+        """Return the codes of the first *at_most* series and of the metrics *always*; None for all of them."""
+        if len(self.names) <= at_most:
+            return None
+        if self.layout is not None and self.layout.shown is not None:
+            return self.layout.shown
+        more = [code for code, name in enumerate(self.names) if code >= at_most and name[1] in always]
+        shown = np.concatenate([np.arange(at_most), np.array(more, np.int64)])
+        if self.layout is not None:
+            self.layout.shown = shown
+        return shown
+
+    def newest(self, kept: Mask | None = None, shown: Ids | None = None) -> Iterator[tuple[int, float, float]]:
+        """Yield (code, time, value) of the newest kept sample of each series; of equal ones the last that came.
+
+        *shown* are the codes that are asked for; None stands for all.
+        """
         codes, at, values = self.codes, self.at, self.values
-        if kept is not None:
+        if kept is not None and not kept.all():
             codes, at, values = codes[kept], at[kept], values[kept]
         if not _in_order(codes, at):
             order = np.argsort(at, kind="stable")
             codes, at, values = codes[order], at[order], values[order]
         last = np.full(len(self.names), -1, np.int64)
         last[codes] = np.arange(len(codes))  # of places given twice the last one stays
-        found = np.flatnonzero(last >= 0)
+        asked = np.arange(len(last)) if shown is None else shown
+        found = asked[last[asked] >= 0]
         place = last[found]
         yield from zip(found.tolist(), at[place].tolist(), values[place].tolist(), strict=True)
 
