@@ -57,6 +57,13 @@ class Environment(BaseSettings):
             raise ValueError("must start with amqp://, amqps://, redis:// or rediss://")
         return value
 
+    @field_validator("archive_url")
+    @classmethod
+    def _archive_scheme(cls, value: str) -> str:
+        if value and value.split("://")[0] not in {"file", "s3", "gs"}:
+            raise ValueError("must start with file://, s3:// or gs://")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: str) -> str:
