@@ -52,7 +52,6 @@ class SeriesPoints:
     labels: dict[str, str]
     at: Floats
     values: Floats
-    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +183,24 @@ def answer(requests: Sequence[Request], *, now: float | None = None) -> list[Que
         _answered(request, reach, infos, plan, shelves)
         for request, infos, plan in zip(requests, found, plans, strict=True)
     ]
+
+
+def selected(
+    system_ids: Sequence[int],
+    metric: str,
+    source: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    match: Sequence[Matcher] = (),
+) -> dict[int, SeriesInfo]:
+    """Return the series that a question is about."""
+    request = Request(tuple(system_ids), metric, 0, 1, 1, AVERAGE, source, labels, match)
+    return _selected([request])[0]
+
+
+def pieces(series_ids: Ids, start: float, end: float, step: float, *, now: float) -> Pieces:
+    """Return what all tiers know of [start, end], each moment once, fine enough for points every *step* seconds."""
+    parts = ranges.parts(start, end, step, _reach(start, now))
+    return joined_pieces([_read_part(part, series_ids).pieces for part in parts])
 
 
 def sparklines(
@@ -385,7 +402,7 @@ def _values(request: Request, pieces: Pieces) -> tuple[Pieces, Floats]:
 def _points(pieces: Pieces, values: Floats, infos: Mapping[int, SeriesInfo]) -> list[SeriesPoints]:
     found = {int(pieces.series[low]): slice(low, high) for low, high in runs(pieces.series)}
     return [
-        SeriesPoints(info.metric, info.source, info.labels, pieces.at[found[pk]], values[found[pk]], info.system)
+        SeriesPoints(info.metric, info.source, info.labels, pieces.at[found[pk]], values[found[pk]])
         for pk, info in infos.items()
         if pk in found
     ]
@@ -393,5 +410,4 @@ def _points(pieces: Pieces, values: Floats, infos: Mapping[int, SeriesInfo]) -> 
 
 def _line(each: SeriesPoints) -> dict[str, Any]:
     points = np.column_stack([each.at, each.values]).tolist()
-    line = {"metric": each.metric, "source": each.source, "labels": each.labels, "points": points}
-    return {**line, "system": each.system} if each.system else line
+    return {"metric": each.metric, "source": each.source, "labels": each.labels, "points": points}

@@ -81,8 +81,8 @@ def groups(infos: Mapping[int, SeriesInfo], names: Iterable[str]) -> tuple[dict[
         group = of[pk] = numbers.setdefault(key, len(numbers))
         if group not in named:
             shared = dict(zip(by, key, strict=True))
-            labels = {name: value for name, value in shared.items() if name not in OWN and value}
-            named[group] = SeriesInfo(shared.get("source", ""), info.metric, labels, shared.get("system", ""))
+            labels = {name: value for name, value in shared.items() if name not in ("source", "metric") and value}
+            named[group] = SeriesInfo(shared.get("source", ""), info.metric, labels)
     return of, named
 
 

@@ -258,7 +258,6 @@ def test_a_query_just_after_a_restart_still_shows_the_last_hour(system: System) 
                 "metric": "m",
                 "source": "host-1",
                 "labels": {},
-                "system": system.slug,
                 "points": [[NOON, 12.0], [NOON + 60, 12.0]],
             }
         ],

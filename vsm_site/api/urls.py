@@ -45,6 +45,7 @@ urlpatterns = [
     path("v1/me/", access.MeView.as_view(), name="me"),
     path("v1/ingest/", view_of(ingest), name="ingest"),
     path("v1/query/", telemetry.QueryView.as_view(), name="query"),
+    path("v1/export/", telemetry.ExportView.as_view(), name="export"),
     path("v1/viability/", health.ViabilityView.as_view(), name="viability"),
     path("v1/events/verify/", events.VerifyView.as_view(), name="events-verify"),
     path("v1/events/replay/", events.ReplayView.as_view(), name="events-replay"),
