@@ -39,7 +39,9 @@ _register: dict[str, Triggerable] = {}
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 
-def triggerable(name: str, arguments: type[Arguments] = Arguments, *, scope: str = "operate") -> Callable[[F], F]:
+def triggerable(
+    name: str, arguments: type[Arguments] = Arguments, *, scope: str = "operate"
+) -> Callable[[F], F]:
     """Register a function taking *arguments* and returning plain JSON under *name*; its docstring is the summary."""
 
     def register(function: F) -> F:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
@@ -83,9 +84,12 @@ def source_refusal(source: str) -> Refusal | None:
 
 def labels_text(labels: Mapping[str, str]) -> str:
     """Return labels in one order and spelling, `a="1",b="2"`: what tells two series of one metric apart."""
-    if not labels:
-        return ""
-    return ",".join(f"{name}={json.dumps(labels[name], ensure_ascii=False)}" for name in sorted(labels))
+    return _text_of(tuple(labels.items())) if labels else ""
+
+
+@lru_cache(maxsize=50_000)  # senders repeat their labels
+def _text_of(items: tuple[tuple[str, str], ...]) -> str:
+    return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(items))
 
 
 def series_name(metric: str, labels: str) -> str:
