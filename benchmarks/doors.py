@@ -1,0 +1,238 @@
+"""Samples through each door of a real embedded platform, storage included; VictoriaMetrics takes the same samples.
+
+10,000 series, ten moments a request. The sender prepares its bodies beforehand and sends them over two connections, so
+that what is measured is the server: samples a second, and seconds of its processor for a million samples.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import numpy as np
+import psutil
+
+from benchmarks.embedded_server import Server, free_port, server
+from benchmarks.result import Result, report
+
+SERIES, MOMENTS = 10_000, 10
+BATCH = SERIES * MOMENTS
+SAMPLES = 10_000_000
+ROW_SAMPLES = 2_000_000  # for the doors that take them one by one
+CONNECTIONS = 2
+GOAL = {"columns": 1_000_000.0, "otlp": 300_000.0}
+ROOM = {"VSM_HOT_MAX_SAMPLES": "80000000", "VSM_INGEST_RATE": "100000", "VSM_INGEST_BURST": "100000"}
+METRICS = [f"requests_of_{n}" for n in range(SERIES)]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent where, again and again."""
+
+    path: str
+    content_type: str
+    bodies: Sequence[bytes]
+    batch: int = BATCH
+    expected: int = 202
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it took."""
+
+    samples_per_second: float
+    cpu_seconds_per_million: float
+
+
+def main() -> list[Result]:
+    found: dict[str, Cost] = {}
+    os.environ.update(ROOM)
+    for name, load, samples in ours():
+        with tempfile.TemporaryDirectory() as home, fresh(home) as running:
+            found[name] = cost(running.url, running.pid, running.token("ingest"), load, samples)
+        print(name, found[name], flush=True)
+    peer = victoria_metrics()
+    return results(found, peer)
+
+
+@contextmanager
+def fresh(home: str) -> Iterator[Server]:
+    """Run a platform in a home of its own until the block ends."""
+    os.environ["VSM_HOME"] = home
+    with server() as running:
+        yield running
+
+
+def ours() -> Iterator[tuple[str, Load, int]]:
+    """Yield each door's name, what is sent there, and how many samples in all."""
+    yield "columns, MessagePack", Load("/api/v1/ingest/", "application/msgpack", packed_bodies()), SAMPLES
+    yield "columns, JSON", Load("/api/v1/ingest/", "application/json", json_bodies()), SAMPLES
+    yield "rows, JSON", Load("/api/v1/ingest/", "application/json", row_bodies(), batch=10_000), ROW_SAMPLES
+
+
+def moments(n: int) -> np.ndarray[Any, Any]:
+    """Return the times of body *n*, none of them in the future."""
+    return np.floor(time.time()) - 600 + MOMENTS * n + np.arange(MOMENTS, dtype=np.float64)
+
+
+def values(n: int) -> np.ndarray[Any, Any]:
+    return np.round(np.random.default_rng(n).random((SERIES, MOMENTS)) * 1000, 3)
+
+
+def packed_bodies() -> list[bytes]:
+    return [
+        msgspec.msgpack.encode(
+            {"source": "bench", "metrics": METRICS, "at": moments(n).tobytes(), "values": values(n).tobytes()}
+        )
+        for n in range(20)
+    ]
+
+
+def json_bodies() -> list[bytes]:
+    return [
+        json.dumps(
+            {"source": "bench", "metrics": METRICS, "at": moments(n).tolist(), "values": values(n).tolist()}
+        ).encode()
+        for n in range(20)
+    ]
+
+
+def row_bodies() -> list[bytes]:
+    bodies = []
+    for n in range(20):
+        at = moments(n)[0]
+        rows = [
+            {"metric": metric, "value": value, "at": at, "labels": {"zone": "a", "pod": "p1"}}
+            for metric, value in zip(METRICS, values(n)[:, 0].tolist(), strict=True)
+        ]
+        bodies.append(json.dumps({"source": "bench", "samples": rows}).encode())
+    return bodies
+
+
+def cost(url: str, pid: int, token: str, load: Load, samples: int) -> Cost:
+    """Send *samples* and return what that took the process *pid*; the series are made before the clock starts."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": load.content_type}
+    send(url, load, headers, 2)
+    process = psutil.Process(pid)
+    requests = samples // load.batch
+    before, started = process.cpu_times(), time.perf_counter()
+    send(url, load, headers, requests)
+    elapsed, after = time.perf_counter() - started, process.cpu_times()
+    cpu = after.user + after.system - before.user - before.system
+    sent = requests * load.batch
+    return Cost(sent / elapsed, cpu / sent * 1e6)
+
+
+def send(url: str, load: Load, headers: dict[str, str], requests: int) -> None:
+    """Send *requests* bodies over a few connections; raises when one is not taken whole."""
+    numbers, failed = iter(range(requests)), []
+
+    def work() -> None:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        for n in iter(lambda: next(numbers, None), None):
+            connection.request("POST", load.path, load.bodies[n % len(load.bodies)], headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != load.expected or (body[:1] == b"{" and b'"rejected":[]' not in body.replace(b" ", b"")):
+                failed.append((answer.status, body[:300]))
+                return
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise RuntimeError(f"{load.path}: {failed[0]}")
+
+
+@contextmanager
+def peer(binary: str, *arguments: str, port: int) -> Iterator[int]:
+    """Run a peer until the block ends; yield its process id."""
+    process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def victoria_metrics() -> dict[str, Cost]:
+    """Return what the same batches cost VictoriaMetrics in its JSON columns; nothing where it is not installed."""
+    binary = shutil.which("victoria-metrics")
+    if binary is None:
+        return {}
+    port = free_port()
+    load = Load("/api/v1/import", "application/json", victoria_bodies(), expected=204)
+    with tempfile.TemporaryDirectory() as data:
+        arguments = [f"-storageDataPath={data}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=1"]
+        with peer(binary, *arguments, port=port) as pid:
+            return {"columns, JSON lines": cost(f"http://127.0.0.1:{port}", pid, "none", load, SAMPLES)}
+
+
+def victoria_bodies() -> list[bytes]:
+    bodies = []
+    for n in range(20):
+        at = (moments(n) * 1000).astype(int).tolist()
+        lines = [
+            json.dumps({"metric": {"__name__": metric, "source": "bench"}, "values": row, "timestamps": at})
+            for metric, row in zip(METRICS, values(n).tolist(), strict=True)
+        ]
+        bodies.append("\n".join(lines).encode())
+    return bodies
+
+
+def results(found: dict[str, Cost], peers: dict[str, Cost]) -> list[Result]:
+    details = {f"{name}: samples/s": round(each.samples_per_second) for name, each in [*found.items(), *peers.items()]}
+    details |= {
+        f"{name}: CPU-s per million": round(each.cpu_seconds_per_million, 3)
+        for name, each in [*found.items(), *peers.items()]
+    }
+    columns = found["columns, MessagePack"]
+    told = [
+        Result(
+            "columns, samples a second",
+            "a million samples a second through the columnar door, storage included",
+            columns.samples_per_second,
+            GOAL["columns"],
+            "samples/s",
+            better="more",
+            details=details,
+        )
+    ]
+    for name, theirs in peers.items():
+        told.append(
+            Result(
+                f"columns beside VictoriaMetrics ({name})",
+                "no more of the processor than VictoriaMetrics takes for the same samples",
+                columns.cpu_seconds_per_million,
+                theirs.cpu_seconds_per_million,
+                "CPU-s per million samples",
+            )
+        )
+    return told
+
+
+if __name__ == "__main__":
+    report(main)
