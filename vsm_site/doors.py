@@ -5,5 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vsm_site.api.ingest import Door, ingest
+from vsm_site.api.otlp import otlp
 
-DOORS: Mapping[str, Door] = {"/api/v1/ingest/": ingest}
+DOORS: Mapping[str, Door] = {"/api/v1/ingest/": ingest, "/v1/metrics": otlp}
