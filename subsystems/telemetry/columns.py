@@ -92,6 +92,24 @@ def joined(parts: Sequence[Columns]) -> Columns:
     return Columns(*(np.concatenate(field) for field in fields)).ordered()
 
 
+def joined_in_time(parts: Sequence[Columns]) -> Columns:
+    """Return the samples of *parts*, ordered; each part is, and none begins before the one before it has ended.
+
+    Then a stable sort by series is all there is to do, and of small numbers numpy counts instead of comparing.
+    """
+    if len(parts) < 2:
+        return parts[0] if parts else columns([], [], [])
+    series, at, values = (
+        np.concatenate(field) for field in zip(*((part.series, part.at, part.values) for part in parts), strict=True)
+    )
+    if not len(series):
+        return Columns(series, at, values)
+    low = series.min()
+    keys = (series - low).astype(np.uint16) if series.max() - low < 1 << 16 else series
+    order = np.argsort(keys, kind="stable")
+    return Columns(series[order], at[order], values[order])
+
+
 def as_pieces(samples: Columns) -> Pieces:
     """Return each sample as the summary of itself."""
     ones = np.ones(len(samples))

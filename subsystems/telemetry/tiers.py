@@ -7,7 +7,7 @@ committed, and rows are committed together with the window of the next step that
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from django.db import transaction
@@ -19,7 +19,8 @@ from subsystems.telemetry.steps import FINER, FIVE_MINUTES, HOUR, MINUTE, STEPS,
 from subsystems.telemetry.store import hot_tier
 
 logger = logging.getLogger(__name__)
-SPAN_MINUTES = 10  # read at once: an hour of a full tier would be a large copy
+MINUTES_AT_ONCE = 10  # read at once: an hour of a full tier would be a large copy
+WINDOWS_AT_ONCE = 12
 
 
 def roll_up(*, now: float) -> int:
@@ -31,7 +32,7 @@ def roll_up(*, now: float) -> int:
     closed = floor(now, MINUTE.seconds)
     taken = tier.take_dirty(closed)
     try:
-        written = sum(_roll_up_samples(start, end) for start, end in _spans(taken))
+        written = sum(_roll_up_samples(start, end) for start, end in _runs(taken, MINUTE.seconds, MINUTES_AT_ONCE))
     except BaseException:
         tier.mark_dirty(taken)
         raise
@@ -44,9 +45,10 @@ def roll_up_steps(*, now: float) -> int:
     """Make every window of five minutes and hours that is due and has ended, from the finer rows; return how many."""
     made = 0
     for step in (FIVE_MINUTES, HOUR):
-        for at, version in warm.due(step, before=now):
-            _roll_up_window(step, at, version)
-            made += 1
+        versions = dict(warm.due(step, before=now))
+        for start, end in _runs(sorted(versions), step.seconds, WINDOWS_AT_ONCE):
+            _roll_up_windows(step, start, end, versions)
+        made += len(versions)
     return made
 
 
@@ -62,10 +64,11 @@ def evict(*, now: float) -> int:
 
 
 @transaction.atomic
-def _roll_up_window(step: Step, at: int, version: int) -> None:
+def _roll_up_windows(step: Step, start: int, end: int, versions: Mapping[int, int]) -> None:
     finer = STEPS[FINER[step.seconds]]
-    warm.write(grouped(warm.read(None, at, at + step.seconds, finer), step.seconds), step)
-    warm.settle(step, at, version)
+    warm.write(grouped(warm.read(None, start, end, finer), step.seconds), step)
+    for at in range(start, end, step.seconds):
+        warm.settle(step, at, versions[at])
 
 
 def _roll_up_samples(start: float, end: float) -> int:
@@ -75,11 +78,10 @@ def _roll_up_samples(start: float, end: float) -> int:
     return len(pieces)
 
 
-def _spans(minutes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield [start, end) spans of at most ten minutes that hold exactly *minutes*, which are sorted."""
-    places = np.asarray(minutes, np.int64)
-    apart = np.flatnonzero(np.diff(places) != MINUTE.seconds) + 1
-    for run in np.split(places, apart):
-        for part in range(0, len(run), SPAN_MINUTES):
-            held = run[part : part + SPAN_MINUTES]
-            yield int(held[0]), int(held[-1]) + MINUTE.seconds
+def _runs(moments: Sequence[int], step: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yield [start, end) spans of at most *most* steps that hold exactly *moments*, which are sorted."""
+    places = np.asarray(moments, np.int64)
+    for run in np.split(places, np.flatnonzero(np.diff(places) != step) + 1):
+        for part in range(0, len(run), most):
+            held = run[part : part + most]
+            yield int(held[0]), int(held[-1]) + step
