@@ -36,6 +36,7 @@ class Environment(BaseSettings):
     trusted_origins: str = ""
     admin_user: str = "admin"
     admin_password: str = ""
+    statsd_host: str = "127.0.0.1"
     statsd_port: int = Field(default=8125, ge=0, le=65535)
     flower_port: int = Field(default=5555, ge=0, le=65535)
     log_level: Level = "INFO"
