@@ -97,17 +97,40 @@ def joined_in_time(parts: Sequence[Columns]) -> Columns:
 
     Then a stable sort by series is all there is to do, and of small numbers numpy counts instead of comparing.
     """
+    parts = [part for part in parts if len(part)]
     if len(parts) < 2:
         return parts[0] if parts else columns([], [], [])
+    even = _side_by_side(parts)
+    if even is not None:
+        return even
     series, at, values = (
         np.concatenate(field) for field in zip(*((part.series, part.at, part.values) for part in parts), strict=True)
     )
-    if not len(series):
-        return Columns(series, at, values)
     low = series.min()
     keys = (series - low).astype(np.uint16) if series.max() - low < 1 << 16 else series
     order = np.argsort(keys, kind="stable")
     return Columns(series[order], at[order], values[order])
+
+
+def _side_by_side(parts: Sequence[Columns]) -> Columns | None:
+    """Return the samples of *parts* ordered when each has as many of every series: then they are tables, put in a row.
+
+    Measurements every few seconds nearly always are, and copying rows takes a tenth of the time of sorting.
+    """
+    first = parts[0].series
+    ids = first[np.append(True, first[1:] != first[:-1])]
+    tables = []
+    for part in parts:
+        if len(part) % len(ids):
+            return None
+        table = part.series.reshape(len(ids), -1)
+        if not (np.array_equal(table[:, 0], ids) and np.array_equal(table[:, -1], ids)):
+            return None
+        tables.append(table)
+    rows = (len(ids), -1)
+    at = np.concatenate([part.at.reshape(rows) for part in parts], axis=1)
+    values = np.concatenate([part.values.reshape(rows) for part in parts], axis=1)
+    return Columns(np.repeat(ids, at.shape[1]), at.reshape(-1), values.reshape(-1))
 
 
 def as_pieces(samples: Columns) -> Pieces:
