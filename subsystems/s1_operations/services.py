@@ -162,7 +162,7 @@ def check_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
         mistake = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(["config", *(str(part) for part in mistake["loc"])])
         raise Invalid(f"{field}: {mistake['msg']}", field=field) from None
-    if kind == "http":
+    if kind in {"http", "prometheus"}:
         _refuse_internal(str(getattr(getattr(checked, "url", None), "host", "")))
     return checked.model_dump(mode="json", exclude_unset=True)
 

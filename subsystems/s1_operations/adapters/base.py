@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from subsystems.telemetry.tables import Table
+
 UNIT_TIMEOUT_SECONDS = 1.0  # 002-18: one unit
 CYCLE_TIMEOUT_SECONDS = 3.0  # 002-18: all of them
 T = TypeVar("T")
@@ -64,6 +66,7 @@ class Reading:
     heard: bool = True
     name: str = ""
     fleet_id: int | None = None
+    table: Table | None = None  # for those who bring many samples: recorded beside the metrics
 
 
 @dataclass
