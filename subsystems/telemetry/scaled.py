@@ -19,7 +19,10 @@ VALUES = ("sum", "min", "max", "last")
 
 
 class Scaled(NamedTuple):
-    """The values of one series as whole numbers of 10**-places, or as they are (places -1)."""
+    """The values of one series as whole numbers of 10**-places, or as they are (places -1).
+
+    Whole are the minimum, and of maximum, last and sum what they exceed the minimum by: small numbers that stay small.
+    """
 
     places: int
     whole: dict[str, Ids]
@@ -31,18 +34,28 @@ def scaled(pieces: Pieces) -> Scaled:
     for places in PLACES:
         whole = {name: _whole(getattr(pieces, name), places) for name in VALUES}
         if all(_fits(pieces, name, numbers, places) for name, numbers in whole.items()):
-            return Scaled(places, {name: numbers.astype(np.int64) for name, numbers in whole.items()}, {})
+            return Scaled(places, _relative(pieces, whole), {})
     return Scaled(-1, {}, {name: getattr(pieces, name) for name in VALUES})
 
 
-def restored(whole: Ids, places: Ids, plain: Floats) -> Floats:
+def restored(whole: dict[str, Ids], count: Floats, places: Ids, plain: dict[str, Floats]) -> dict[str, Floats]:
     """Return the values of rows that are whole numbers of 10**-places, or plain where *places* is negative."""
-    return np.where(places < 0, plain, whole / 10.0 ** np.maximum(places, 0))
+    low, unit = whole["min"], 10.0 ** np.maximum(places, 0)
+    absolute = {"min": low, "max": whole["max"] + low, "last": whole["last"] + low}
+    absolute["sum"] = whole["sum"] + low * count.astype(np.int64)
+    return {name: np.where(places < 0, plain[name], absolute[name] / unit) for name in VALUES}
 
 
 def each_series(pieces: Pieces) -> list[Pieces]:
     """Return ordered *pieces* series by series."""
     return [pieces.where(np.arange(low, high)) for low, high in runs(pieces.series)]
+
+
+def _relative(pieces: Pieces, whole: dict[str, Floats]) -> dict[str, Ids]:
+    numbers = {name: values.astype(np.int64) for name, values in whole.items()}
+    low = numbers["min"]
+    over = {"max": numbers["max"] - low, "last": numbers["last"] - low}
+    return {"min": low, **over, "sum": numbers["sum"] - low * pieces.count.astype(np.int64)}
 
 
 def _whole(values: Floats, places: int) -> Floats:
