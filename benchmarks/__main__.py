@@ -21,6 +21,7 @@ ALL = [
     "rate_limiter",
     "event_log",
     "hot_tier",
+    "doors",
     "tiers",
     "collection_cost",
     "full_cycle",

@@ -6,17 +6,21 @@ that what is measured is the server: samples a second, and seconds of its proces
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +37,8 @@ BATCH = SERIES * MOMENTS
 SAMPLES = 10_000_000
 ROW_SAMPLES = 2_000_000  # for the doors that take them one by one
 CONNECTIONS = 2
+LINES_A_SECOND, LINE_SECONDS, FLUSH_SECONDS = 200_000, 5.0, 7.0
+SCRAPES = 20
 GOAL = {"columns": 1_000_000.0, "otlp": 300_000.0}
 ROOM = {"VSM_HOT_MAX_SAMPLES": "80000000", "VSM_INGEST_RATE": "100000", "VSM_INGEST_BURST": "100000"}
 METRICS = [f"requests_of_{n}" for n in range(SERIES)]
@@ -64,15 +70,15 @@ def main() -> list[Result]:
         with tempfile.TemporaryDirectory() as home, fresh(home) as running:
             found[name] = cost(running.url, running.pid, running.token("ingest"), load, samples)
         print(name, found[name], flush=True)
-    peer = victoria_metrics()
-    return results(found, peer)
+    lines = statsd_lines()
+    return [*results(found, victoria_metrics()), *lines, *scrapes()]
 
 
 @contextmanager
-def fresh(home: str) -> Iterator[Server]:
+def fresh(home: str, statsd_port: int = 0) -> Iterator[Server]:
     """Run a platform in a home of its own until the block ends."""
     os.environ["VSM_HOME"] = home
-    with server() as running:
+    with server(statsd_port=statsd_port) as running:
         yield running
 
 
@@ -226,6 +232,114 @@ def victoria_bodies() -> list[bytes]:
         ]
         bodies.append("\n".join(lines).encode())
     return bodies
+
+
+def statsd_lines() -> list[Result]:
+    """Send lines for some seconds, ten a packet, at a steady pace; tell what was kept and what it took."""
+    with tempfile.TemporaryDirectory() as home:
+        port = free_port()
+        with fresh(home, port) as running:
+            process, before = psutil.Process(running.pid), psutil.Process(running.pid).cpu_times()
+            sent = send_lines(port)
+            time.sleep(FLUSH_SECONDS)
+            after = process.cpu_times()
+            headers = {"Authorization": f"Bearer {running.token('read')}"}
+            answer = httpx.get(f"{running.url}/api/v1/query/?metric=bench_line&step=1&agg=sum", headers=headers).json()
+    kept = sum(value for series in answer["series"] for _, value in series["points"] if value)
+    cpu = after.user + after.system - before.user - before.system
+    details = {"lines a second": round(sent / LINE_SECONDS), "CPU µs a line": round(cpu / sent * 1e6, 3)}
+    promise = "every StatsD line is kept at the pace of one sender"
+    return [Result("StatsD lines kept", promise, kept / sent, 0.999, "share", better="more", details=details)]
+
+
+def send_lines(port: int) -> int:
+    """Send packets at a steady pace; return how many lines that were."""
+    sent, packets_a_tick, ticks = 0, LINES_A_SECOND // 10 // 100, int(100 * LINE_SECONDS)
+    packet = b"\n".join(b"bench_line:1|c|#route:r%d" % n for n in range(10))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        started = time.perf_counter()
+        for tick in range(ticks):
+            for _ in range(packets_a_tick):
+                sender.sendto(packet, ("127.0.0.1", port))
+                sent += 10
+            time.sleep(max(0.0, started + (tick + 1) / 100 - time.perf_counter()))
+    return sent
+
+
+def scrapes() -> list[Result]:
+    """Read a page of ten thousand series again and again, storage included, beside Prometheus doing so."""
+    import django
+
+    os.environ["VSM_HOME"] = tempfile.mkdtemp()
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    with exporter() as url:
+        ours, theirs = our_scrapes(url), prometheus_scrapes(url)
+    details = {"ours, CPU µs a sample": round(ours, 3)}
+    if theirs is None:
+        return [Result("scrape", "a sample of a page takes a microsecond", ours, 1.0, "CPU µs", details=details)]
+    promise = "no more of the processor than Prometheus takes for the same page"
+    return [Result("scrape beside Prometheus", promise, ours, theirs, "CPU µs a sample", details=details)]
+
+
+@contextmanager
+def exporter() -> Iterator[str]:
+    """Show a page of ten thousand series, in a process of its own, until the block ends."""
+    port = free_port()
+    lines = (f'requests_total{{route="/r/{n}",method="GET"}} {n * 1.5}' for n in range(SERIES))
+    page = "# TYPE requests_total counter\n" + "\n".join(lines) + "\n"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "metrics").write_text(page)
+        command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", folder]
+        with peer(*command, port=port):
+            yield f"http://127.0.0.1:{port}/metrics"
+
+
+def our_scrapes(url: str) -> float:
+    """Return the microseconds of processor that a sample takes."""
+    from subsystems.recursion.queries import root_system
+    from subsystems.s1_operations.adapters.base import Context, UnitRef
+    from subsystems.s1_operations.adapters.prometheus import PrometheusAdapter
+    from subsystems.telemetry.services import record_table
+
+    system, unit = root_system().pk, UnitRef(1, "bench", {"url": url})
+    adapter = PrometheusAdapter()
+
+    def once() -> None:
+        context = Context(now=time.time(), http_allow=["127.0.0.1"])
+        (reading,) = asyncio.run(adapter.collect([unit], context))
+        if reading.table is None or record_table(reading.table, system_id=system).accepted != SERIES:
+            raise RuntimeError(reading.error)
+
+    once()
+    once()
+    started = time.process_time()
+    for _ in range(SCRAPES):
+        once()
+    return (time.process_time() - started) / SCRAPES / SERIES * 1e6
+
+
+def prometheus_scrapes(url: str) -> float | None:
+    """Return the same of Prometheus; None where it is not installed."""
+    binary = shutil.which("prometheus")
+    if binary is None:
+        return None
+    port, target = free_port(), urlsplit(url).netloc
+    with tempfile.TemporaryDirectory() as data:
+        config = Path(data, "prometheus.yml")
+        job = {"job_name": "b", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+        config.write_text(json.dumps({"scrape_configs": [job]}))  # JSON is YAML
+        arguments = [f"--config.file={config}", f"--storage.tsdb.path={data}/tsdb"]
+        arguments.append(f"--web.listen-address=127.0.0.1:{port}")
+        with peer(binary, *arguments, port=port) as pid:
+            time.sleep(5)  # the first scrapes make the series
+            process = psutil.Process(pid)
+            before = process.cpu_times()
+            time.sleep(SCRAPES)
+            after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) / SCRAPES / SERIES * 1e6
 
 
 def results(found: dict[str, Cost], peers: dict[str, Cost]) -> list[Result]:
