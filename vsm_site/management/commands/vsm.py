@@ -15,6 +15,7 @@ from subsystems.messaging.inbound import Inbound
 from subsystems.messaging.relay import Relay
 from subsystems.s1_operations import receiver
 from vsm_site import embedded, statsd_server
+from vsm_site.amqp_ingest import AmqpIngest
 from vsm_site.celery import app
 from vsm_site.first_run import Logins, prepare
 from vsm_site.flower_server import FlowerServer
@@ -52,6 +53,7 @@ class Command(BaseCommand):
             )
         parts += [
             *statsd_server.configured(),
+            AmqpIngest(),
             embedded.Functions(receiver.start_all, receiver.stop_all),
             embedded.Beat(app),
         ]
