@@ -24,7 +24,7 @@ Kept = TypeVar("Kept")
 NUMBERS = {int, float, bool}
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Layout:
     """A set of series that comes again; *ids* belongs to the registry: by system, with what makes them valid."""
 
@@ -35,7 +35,7 @@ class Layout:
     shown: Ids | None = None
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Table:
     """Samples of distinct series: *codes* tells which of *names* each is of.
 

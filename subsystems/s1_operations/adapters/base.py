@@ -66,7 +66,8 @@ class Reading:
     heard: bool = True
     name: str = ""
     fleet_id: int | None = None
-    table: Table | None = None  # for those who bring many samples: recorded beside the metrics
+    # For those who bring many samples: recorded beside the metrics. asyncio shows what its futures hold: not this.
+    table: Table | None = field(default=None, repr=False)
 
 
 @dataclass

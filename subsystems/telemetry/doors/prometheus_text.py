@@ -16,6 +16,7 @@ from subsystems.telemetry.doors.batches import MAX_SAMPLES
 from subsystems.telemetry.samples import Name, labels_text
 from subsystems.telemetry.tables import Layout, Table
 
+COMMENT = ord("#")
 COUNTERS = {b"counter", b"histogram", b"summary"}
 _LINE = re.compile(
     rb"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(?:\{((?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*)\})?[ \t]+"
@@ -53,10 +54,10 @@ def read_page(raw: bytes, page: Page, *, now: float) -> Read:
     """Return the samples on a page; *page* learns the series that it had not seen."""
     codes: list[int] = []
     values: list[float] = []
-    bad, heads, counters = 0, page.heads, _counters(raw)
-    for line in raw.split(b"\n"):
-        if not line or line[0] == 35:  # a comment
-            continue
+    told = raw.split(b"\n")
+    lines = [line for line in told if line and line[0] != COMMENT]
+    bad, heads, counters = 0, page.heads, _counters(told) if len(lines) < len(told) else set()
+    for line in lines:
         head, _, value = line.rpartition(b" ")
         code = heads.get(head)
         try:
@@ -114,9 +115,9 @@ def _labels(inner: bytes) -> dict[str, str]:
     return labels
 
 
-def _counters(raw: bytes) -> set[bytes]:
+def _counters(lines: list[bytes]) -> set[bytes]:
     """Return the families whose values only rise."""
-    types = (line.split() for line in raw.split(b"\n") if line.startswith(b"# TYPE "))
+    types = [line.split() for line in lines if line[:7] == b"# TYPE "]
     return {words[2] for words in types if len(words) == 4 and words[3] in COUNTERS}
 
 
