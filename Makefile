@@ -24,7 +24,7 @@ test: bootstrap-test
 check: bootstrap-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy vsm_site alerts subsystems
+	.venv/bin/mypy vsm_site alerts subsystems vsm_client
 	.venv/bin/lint-imports
 	$(VENV) -m pytest tests/unit
 

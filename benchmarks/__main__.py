@@ -24,6 +24,8 @@ ALL = [
     "event_log",
     "hot_tier",
     "variety",
+    "doors",
+    "tiers",
     "collection_cost",
     "full_cycle",
     "idle_memory",

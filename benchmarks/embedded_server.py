@@ -54,11 +54,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(*, flower: bool = False) -> Iterator[Server]:
+def server(*, flower: bool = False, statsd_port: int = 0) -> Iterator[Server]:
     """Run `manage.py vsm` until the block ends."""
     port, password = free_port(), secrets.token_urlsafe(12)
     flower_port = free_port() if flower else 0
-    environment = {**os.environ, "VSM_ADMIN_PASSWORD": password, "VSM_STATSD_PORT": "0"}
+    environment = {**os.environ, "VSM_ADMIN_PASSWORD": password, "VSM_STATSD_PORT": str(statsd_port)}
     command = [sys.executable, "manage.py", "vsm", "--port", str(port), "--flower-port", str(flower_port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     running = Server(f"http://127.0.0.1:{port}", password, process.pid)

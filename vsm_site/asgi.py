@@ -15,11 +15,13 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from vsm_site.dashboard.routing import websocket_urlpatterns  # noqa: E402
+from vsm_site.doors import DOORS  # noqa: E402
+from vsm_site.ingest_asgi import IngestDoors  # noqa: E402
 from vsm_site.static_files import StaticFiles  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": StaticFiles(http),
+        "http": IngestDoors(StaticFiles(http), DOORS),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

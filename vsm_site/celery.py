@@ -62,6 +62,7 @@ app.conf.update(
         "expire-requests": {"task": "messaging.expire_requests", "schedule": every(5), "options": {"expires": 5}},
         "roll-up": {"task": "telemetry.roll_up", "schedule": every(60), "options": {"expires": 60}},
         "evict": {"task": "telemetry.evict", "schedule": every(300), "options": {"expires": 300}},
+        "archive": {"task": "telemetry.archive", "schedule": every(3600), "options": {"expires": 3600}},
         "forget-messages": {"task": "messaging.forget_old", "schedule": every(600), "options": {"expires": 600}},
         "forget-history": {"task": "health.forget_history", "schedule": every(3600), "options": {"expires": 3600}},
         "tidy-runs": {"task": "s3_control.tidy", "schedule": every(60), "options": {"expires": 60}},

@@ -43,10 +43,12 @@ class Environment(BaseSettings):
     trusted_origins: str = ""
     admin_user: str = "admin"
     admin_password: str = ""
+    statsd_host: str = "127.0.0.1"
     statsd_port: int = Field(default=8125, ge=0, le=65535)
     flower_port: int = Field(default=5555, ge=0, le=65535)
     log_level: Level = "INFO"
     archive_url: str = ""
+    archive_days: int = Field(default=365, ge=90)
     debug: bool = False
     secure_cookies: bool = False
     hot_max_samples: int = Field(default=1_000_000, ge=1_000)
@@ -62,6 +64,13 @@ class Environment(BaseSettings):
         if value and value.split("://")[0] not in {"vsm", "amqp", "amqps", "redis", "rediss"}:
             raise ValueError("must start with amqp://, amqps://, redis:// or rediss://")
         return _with_host(value) if value and value != "vsm://" else value
+
+    @field_validator("archive_url")
+    @classmethod
+    def _archive_scheme(cls, value: str) -> str:
+        if value and value.split("://")[0] not in {"file", "s3", "gs"}:
+            raise ValueError("must start with file://, s3:// or gs://")
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -206,7 +206,10 @@ class PlatformCollector(Collector):
         tier = hot_tier()
         yield _gauge("vsm_self_hot_samples", "Samples in the hot tier.", tier.size())
         yield _gauge("vsm_self_hot_samples_limit", "Samples that it can hold.", settings.HOT_MAX_SAMPLES)
-        yield _dropped(tier.counters())
+        counters = tier.counters()
+        yield _dropped(counters)
+        text = "Requests with samples that were told to come back because too much was under way."
+        yield CounterMetricFamily("vsm_self_ingest_refused", text, value=counters.get("refused_busy", 0))
 
     def _of_hot_tier(self, parts: Iterable[Callable[[], Iterator[Metric]]]) -> Iterator[Metric]:
         try:

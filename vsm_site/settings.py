@@ -133,6 +133,7 @@ LIVE_SEQUENCE = f"subsystems.messaging.{'live.MemorySequence' if EMBEDDED else '
 RATE_LIMITER = f"subsystems.messaging.{'memory_limiter.MemoryLimiter' if EMBEDDED else 'redis_limiter.RedisLimiter'}"
 CHANNEL_LAYER_ERRORS = [] if EMBEDDED else ["redis.exceptions.RedisError"]
 HOT_MAX_SAMPLES = ENV.hot_max_samples
+ARCHIVE_URL, ARCHIVE_DAYS = ENV.archive_url, ENV.archive_days
 HTTP_ALLOW = [entry.strip() for entry in ENV.http_allow.split(",") if entry.strip()]
 INGEST_MAX_BYTES = ENV.ingest_max_bytes
 INGEST_RATE, INGEST_BURST = ENV.ingest_rate, ENV.ingest_burst

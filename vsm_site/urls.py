@@ -8,6 +8,8 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from vsm_site.api.ingest import view_of
+from vsm_site.api.otlp import otlp
 from vsm_site.exposition import metrics_view
 from vsm_site.probes import health, ready
 
@@ -24,6 +26,7 @@ urlpatterns = [
     path("login/", LoginView.as_view(template_name="admin/login.html", extra_context=LOGIN_CONTEXT), name="login"),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
     path("admin/", admin.site.urls),
+    path("v1/metrics", view_of(otlp), name="otlp"),
     path("metrics", metrics_view, name="metrics"),
     path("health", health, name="health"),
     path("ready", ready, name="ready"),

@@ -40,7 +40,7 @@ from subsystems.s1_operations.queries import fleet_body, fleet_ref, unit_body, u
 from subsystems.s1_operations.sealing import CannotOpen
 from subsystems.telemetry.queries import latest
 from subsystems.telemetry.samples import Sample
-from subsystems.telemetry.services import record
+from subsystems.telemetry.services import record, record_table
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -312,10 +312,16 @@ def _record_samples(pairs: Sequence[tuple[Unit, Reading]], silent: Sequence[Unit
         if metrics:
             batches[unit.system_id][unit.name] = [Sample(metric, at, value) for metric, value in metrics.items()]
     accepted = sum(record(batch, system_id=system_id, now=at).accepted for system_id, batch in batches.items())
+    accepted += _record_tables(pairs, at)
     for unit, metrics in rows:
         if metrics:
             push(unit.system_id, "samples", str(unit.pk), {metric: [at, value] for metric, value in metrics.items()})
     return accepted
+
+
+def _record_tables(pairs: Sequence[tuple[Unit, Reading]], at: float) -> int:
+    tables = [(unit.system_id, reading.table) for unit, reading in pairs if reading.table is not None]
+    return sum(record_table(table, system_id=system_id, now=at).accepted for system_id, table in tables)
 
 
 def _write_units(pairs: Sequence[tuple[Unit, Reading]], now: datetime) -> None:

@@ -29,15 +29,16 @@ from subsystems.messaging.live import push
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import adapters, broker_urls
-from subsystems.s1_operations.adapters.agent import SILENT_AFTER_SECONDS, health_parts
+from subsystems.s1_operations.adapters.agent import HEALTH_METRICS, SILENT_AFTER_SECONDS, health_parts
 from subsystems.s1_operations.adapters.base import FleetRef
 from subsystems.s1_operations.adapters.celery_link import link_errors, watching_app
 from subsystems.s1_operations.adapters.http import is_allowed, literal_address
 from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
 from subsystems.s1_operations.queries import fleet_body, unit_body
 from subsystems.s1_operations.sealing import seal
-from subsystems.telemetry.samples import Outcome, Sample, labels_text, series_name, source_refusal
-from subsystems.telemetry.services import record
+from subsystems.telemetry.samples import Outcome, Refusal, Sample, series_name, source_refusal
+from subsystems.telemetry.services import record, record_table
+from subsystems.telemetry.tables import Mask, Table, table_of
 
 logger = logging.getLogger(__name__)
 OWN_FLEET = "vsm"
@@ -52,6 +53,7 @@ GOODBYE_SHOWN = timedelta(minutes=10)  # how long a worker that was stopped prop
 MAX_AGENTS = 10_000  # per system: a source per request must not fill the database
 SILENCE = "silence"  # the source of a pain about many units, and the cause of every such pain
 MAX_NAMED = 1_000  # units that one pain names
+MAX_TOLD = 500  # series of one batch of which open dashboards are told at once; the others they read
 SEEN_RESOLUTION_SECONDS = 2.0  # how fresh `last_seen_at` of an agent is kept: not a write per batch
 
 
@@ -162,7 +164,7 @@ def check_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
         mistake = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(["config", *(str(part) for part in mistake["loc"])])
         raise Invalid(f"{field}: {mistake['msg']}", field=field) from None
-    if kind == "http":
+    if kind in {"http", "prometheus"}:
         _refuse_internal(str(getattr(getattr(checked, "url", None), "host", "")))
     return checked.model_dump(mode="json", exclude_unset=True)
 
@@ -222,26 +224,46 @@ _agents_lock = Lock()
 
 
 def receive_batch(system: System, source: str, samples: Sequence[Sample], *, now: datetime | None = None) -> Outcome:
-    """Record what an agent pushed; the unit appears with its first batch. Raises Invalid naming `source`."""
+    """Record what one agent pushed; for callers with few samples. See `receive_table`."""
+    return receive_table(system, table_of({source: samples}), now=now)
+
+
+def receive_table(system: System, table: Table, *, now: datetime | None = None) -> Outcome:
+    """Record what agents pushed; a unit appears with the first samples of its source.
+
+    Raises Refused naming `source` when the only source may not push; among several only its samples are refused.
+    """
     now = now or timezone.now()
-    agent = _known_agent(system, source, now)
-    outcome = record({source: samples}, system_id=system.pk, now=now.timestamp())
-    if not outcome.accepted:
-        return outcome
-    refused = {rejection.index for rejection in outcome.rejected}
-    latest = newest(sample for index, sample in enumerate(samples) if index not in refused)
-    _touch(system, source, agent, latest, now)
-    push(system.pk, "samples", str(agent.unit_id), latest)
+    agents, refused = _pushing(system, table, now)
+    outcome = record_table(table, system_id=system.pk, now=now.timestamp(), refused=refused)
+    for source, latest in _latest(table, outcome.kept).items() if outcome.accepted else ():
+        _touch(system, source, agents[source], latest, now)
+        push(system.pk, "samples", str(agents[source].unit_id), latest)
     return outcome
 
 
-def newest(samples: Any) -> dict[str, list[float]]:
-    """Return the newest value of each series, by its name: what a dashboard is told."""
-    found: dict[str, list[float]] = {}
-    for sample in samples:
-        key = series_name(sample.metric, labels_text(sample.labels))
-        if key not in found or found[key][0] <= sample.at:
-            found[key] = [sample.at, sample.value]
+def _pushing(system: System, table: Table, now: datetime) -> tuple[dict[str, KnownAgent], dict[int, Refusal]]:
+    """Return the agents of a table's sources, and by code the names of those that may not push."""
+    sources = table.sources()
+    agents: dict[str, KnownAgent] = {}
+    wrong: dict[str, Refusal] = {}
+    for source in sources:
+        try:
+            agents[source] = _known_agent(system, source, now)
+        except Refused as error:
+            if len(sources) == 1:
+                raise
+            wrong[source] = error.code, error.detail
+    names = enumerate(table.names) if wrong else ()
+    return agents, {code: wrong[name[0]] for code, name in names if name[0] in wrong}
+
+
+def _latest(table: Table, kept: Mask | None) -> dict[str, dict[str, list[float]]]:
+    """Return by source the newest values of its series by name: what a dashboard is told, of many series not all."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    for code, at, value in table.newest(kept, table.shown(MAX_TOLD, HEALTH_METRICS)):
+        source, metric, labels = table.names[code]
+        found[source][series_name(metric, labels)] = [at, value]
     return found
 
 
@@ -262,14 +284,14 @@ def _remember_agent(system: System, source: str, now: datetime) -> KnownAgent:
 
 
 def _agent_unit(system: System, source: str) -> Unit:
+    refusal = source_refusal(source)
+    if refusal:
+        raise Invalid(refusal[1], field="source")
     units = {unit.kind: unit for unit in Unit.objects.filter(system=system, name=source)}
     if "agent" in units:
         return units["agent"]
     if units:
         raise Invalid(f"{source!r:.80} is the name of a unit that the platform measures itself.", field="source")
-    refusal = source_refusal(source)
-    if refusal:
-        raise Invalid(refusal[1], field="source")
     if Unit.objects.filter(system=system, kind="agent").count() >= MAX_AGENTS:
         raise Refused(f"There are {MAX_AGENTS} agents already.", field="source", code="too_many_agents")
     return Unit.objects.get_or_create(system=system, kind="agent", name=source)[0]

@@ -1,4 +1,4 @@
-"""Series and roll-ups to look at: they come from measurements, so nobody edits them."""
+"""Series and the days of the archive to look at: they come from measurements, so nobody edits them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from subsystems.kernel.slots import slot_time
-from subsystems.telemetry.models import Rollup, Series
+from subsystems.telemetry.models import ArchivedDay, Series
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -36,16 +35,10 @@ class SeriesAdmin(ReadOnly):
     search_fields = ["source", "metric"]
 
 
-@admin.register(Rollup)
-class RollupAdmin(ReadOnly):
-    """What was rolled up, newest first by row id, which needs no sort of a large table."""
+@admin.register(ArchivedDay)
+class ArchivedDayAdmin(ReadOnly):
+    """How far each day of minutes has come on its way into the archive."""
 
-    list_display = ["series", "minute", "count", "sum", "min", "max", "last"]
-    list_select_related = ["series"]
-    search_fields = ["series__source", "series__metric"]
-    ordering = ["-id"]
-
-    @admin.display(description="minute (UTC)")
-    def minute(self, rollup: Rollup) -> str:
-        """The start of the step as a time."""
-        return slot_time(rollup.at).strftime("%Y-%m-%d %H:%M")
+    list_display = ["day", "state", "rows", "samples", "bytes", "written_at", "verified_at"]
+    list_filter = ["state"]
+    search_fields = ["path"]

@@ -11,10 +11,31 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from subsystems.telemetry.columns import Columns, Ids, columns, joined
+from subsystems.telemetry.columns import Columns, Ids, columns, joined, joined_in_time
 
 BLOCK_SECONDS = 60
+TABLE = 1 << 22  # ids from the lowest to the highest wanted: beyond it they are searched for
+
+
+class Wanted:
+    """Series that are asked for: sorted, unique, and quickly told from others."""
+
+    def __init__(self, series_ids: Ids) -> None:
+        self.ids = np.unique(series_ids)
+        self._low = int(self.ids[0]) if len(self.ids) else 0
+        span = int(self.ids[-1]) - self._low + 1 if len(self.ids) else 0
+        self._table = None
+        if 0 < span <= TABLE:
+            self._table = np.zeros(span + 2, np.bool_)  # with an unwanted place at each end
+            self._table[self.ids - self._low + 1] = True
+
+    def among(self, series: Ids) -> npt.NDArray[np.bool_]:
+        """Return which of *series* are wanted."""
+        if self._table is None:
+            return np.isin(series, self.ids)
+        return self._table[np.clip(series - self._low + 1, 0, len(self._table) - 1)]
 
 
 class Block:
@@ -46,14 +67,14 @@ class Block:
             self._sorted = True
         return self._held.where(slice(self._size))
 
-    def of(self, series_ids: Ids) -> Columns:
-        """Return the samples of *series_ids*, which are sorted and unique."""
+    def of(self, wanted: Wanted) -> Columns:
+        """Return the samples of the wanted series."""
         held = self.ordered()
-        if len(series_ids) == 1:
-            low, high = np.searchsorted(held.series, [series_ids[0], series_ids[0] + 1])
+        if len(wanted.ids) == 1:
+            low, high = np.searchsorted(held.series, [wanted.ids[0], wanted.ids[0] + 1])
             return held.where(slice(int(low), int(high)))
-        places = np.minimum(np.searchsorted(series_ids, held.series), len(series_ids) - 1)
-        return held.where(series_ids[places] == held.series)
+        mask = wanted.among(held.series)
+        return held if mask.all() else held.where(mask)
 
     def newest(self, series_ids: Ids) -> Columns:
         """Return the last sample of each of *series_ids* that has one here."""
@@ -87,6 +108,7 @@ class MemoryHotTier:
         self._blocks: dict[int, Block] = {}
         self._size = 0
         self._dirty: set[int] = set()
+        self._taken: set[int] = set()  # no lease: who took them dies with the samples
         self._counters: Counter[str] = Counter()
         self._lock = threading.RLock()
 
@@ -105,12 +127,13 @@ class MemoryHotTier:
     def read(self, series_ids: Ids | None, start: float, end: float) -> Columns:
         """See HotTier."""
         with self._lock:
-            blocks = [block for at, block in self._blocks.items() if start - BLOCK_SECONDS < at <= end]
-            wanted = None if series_ids is None else np.unique(series_ids)
-            if wanted is not None and not len(wanted):
+            blocks = [block for at, block in sorted(self._blocks.items()) if start - BLOCK_SECONDS < at <= end]
+            wanted = None if series_ids is None else Wanted(series_ids)
+            if wanted is not None and not len(wanted.ids):
                 return columns([], [], [])
-            found = joined([block.ordered() if wanted is None else block.of(wanted) for block in blocks])
-        return found.where((found.at >= start) & (found.at <= end))
+            found = joined_in_time([block.ordered() if wanted is None else block.of(wanted) for block in blocks])
+        inside = (found.at >= start) & (found.at <= end)
+        return found.where(slice(None) if inside.all() else inside)
 
     def latest(self, series_ids: Ids) -> Columns:
         """See HotTier."""
@@ -130,12 +153,24 @@ class MemoryHotTier:
         with self._lock:
             taken = {minute for minute in self._dirty if minute + BLOCK_SECONDS <= before}
             self._dirty -= taken
+            self._taken |= taken
         return sorted(taken)
+
+    def settle(self, minutes: Sequence[int]) -> None:
+        """See HotTier."""
+        with self._lock:
+            self._taken.difference_update(minutes)
 
     def mark_dirty(self, minutes: Sequence[int]) -> None:
         """See HotTier."""
         with self._lock:
+            self._taken.difference_update(minutes)
             self._dirty.update(minutes)
+
+    def oldest_dirty(self) -> int | None:
+        """See HotTier."""
+        with self._lock:
+            return min(self._dirty | self._taken, default=None)
 
     def evict(self, before: float) -> int:
         """See HotTier."""
@@ -161,6 +196,7 @@ class MemoryHotTier:
         with self._lock:
             self._blocks.clear()
             self._dirty.clear()
+            self._taken.clear()
             self._counters.clear()
             self._size = 0
 

@@ -1,4 +1,4 @@
-"""Which series exist, and their warm roll-ups. Samples themselves never pass the ORM."""
+"""Which series exist, their warm roll-ups, and what of them is archived. Samples themselves never pass the ORM."""
 
 from __future__ import annotations
 
@@ -27,21 +27,82 @@ class Series(models.Model):
         return f"{self.source} {self.metric}"
 
 
-class Rollup(models.Model):
-    """Count, sum, minimum, maximum and last value of one series over one step."""
+class Summary(models.Model):
+    """Count, sum, minimum, maximum, last value and perhaps a sketch of one series over one step.
 
-    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="rollups")
-    step_seconds = models.PositiveIntegerField(default=60)
+    The migrations make these tables themselves: partitioned by time on PostgreSQL, ordered by their key on SQLite.
+    No foreign key is checked: it would cost more than the rest of a write, and who is not in `Series` is not read.
+    """
+
+    pk = models.CompositePrimaryKey("series_id", "at")
+    series = models.ForeignKey(
+        Series, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="%(class)ss"
+    )
     at = models.BigIntegerField(help_text="Start of the step, epoch seconds")
-    count = models.PositiveIntegerField()
+    count = models.BigIntegerField()
     sum = models.FloatField()
     min = models.FloatField()
     max = models.FloatField()
     last = models.FloatField()
+    sketch = models.BinaryField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["series", "step_seconds", "at"], name="one_rollup_per_step")]
-        indexes = [models.Index(fields=["step_seconds", "at"], name="rollup_by_age")]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.series_id} {self.at}"
+
+
+class Rollup(Summary):
+    """One minute."""
+
+
+class FiveMinuteRollup(Summary):
+    """Five minutes."""
+
+
+class HourRollup(Summary):
+    """One hour."""
+
+
+class DueWindow(models.Model):
+    """A step whose finer roll-ups changed, so that its own is to be made (again).
+
+    Written with the finer rows, taken away with its own: a process that dies between leaves it due. The version tells
+    whether the finer rows have changed once more meanwhile.
+    """
+
+    pk = models.CompositePrimaryKey("step_seconds", "at")
+    step_seconds = models.IntegerField()
+    at = models.BigIntegerField()
+    version = models.BigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return f"{self.step_seconds} s at {self.at}"
+
+
+class ArchivedDay(models.Model):
+    """One day (UTC) of minutes in the archive: as its manifest says, and how far it has come."""
+
+    class State(models.TextChoices):
+        WRITTEN = "written"
+        VERIFIED = "verified"  # read back: the minutes may leave the database
+        MOVED = "moved"  # they have
+        EXPIRED = "expired"  # and the archive has forgotten them too
+
+    day = models.DateField(primary_key=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WRITTEN, db_index=True)
+    path = models.CharField(max_length=300, help_text="Within the archive; its name holds its checksum")
+    sha256 = models.CharField(max_length=64)
+    rows = models.BigIntegerField()
+    samples = models.BigIntegerField(help_text="Samples that the rows sum up")
+    content = models.CharField(max_length=64, help_text="Checksum of the rows themselves")
+    bytes = models.BigIntegerField()
+    written_at = models.DateTimeField(default=timezone.now)
+    verified_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-day"]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.state}"

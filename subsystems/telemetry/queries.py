@@ -1,18 +1,19 @@
-"""Reading samples: the newest, a window, any range over both tiers; the number of queries does not grow with it."""
+"""Reading samples: the newest, a window, any range over all tiers; the number of queries does not grow with it."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from subsystems.kernel.errors import Invalid, TransientError
-from subsystems.telemetry import warm
+from subsystems.telemetry import aggregates, cold, ranges, warm
+from subsystems.telemetry.aggregates import Aggregate
 from subsystems.telemetry.columns import (
-    AGGREGATES,
     Columns,
     Floats,
     Ids,
@@ -21,24 +22,25 @@ from subsystems.telemetry.columns import (
     better,
     columns,
     grouped,
+    joined_pieces,
     runs,
     together,
 )
 from subsystems.telemetry.models import Series
-from subsystems.telemetry.samples import labels_text, series_name
-from subsystems.telemetry.services import WARM_SECONDS
+from subsystems.telemetry.ranges import RECENT, WARM, Part, Reach
+from subsystems.telemetry.samples import HOT_SECONDS, labels_text, series_name
+from subsystems.telemetry.selection import Matcher, SeriesInfo, chosen, groups
+from subsystems.telemetry.steps import DAY, MINUTE, STEPS, floor
 from subsystems.telemetry.store import hot_tier
 
 MAX_POINTS = 11_000  # per series: more than any screen has pixels
 MAX_SERIES = 500  # per answer
-
-
-class SeriesInfo(NamedTuple):
-    """What a series is called."""
-
-    source: str
-    metric: str
-    labels: dict[str, str]
+MAX_GROUPED_SERIES = 20_000  # that may be summed up into them
+MAX_ROWS = 5_000_000  # of roll-ups read for one answer
+MAX_REQUESTS = 100
+SETTLED_SECONDS = 2 * HOT_SECONDS  # what is older gets no sample any more: roll-ups of every step are whole
+AVERAGE = Aggregate("avg")
+LOOKBACK_SECONDS = 300.0  # a rise needs the value before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +56,64 @@ class SeriesPoints:
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """An answer over the tiers: which of them it comes from, and whether nothing of the range is missing."""
+    """An answer over the tiers: which of them it comes from, and whether nothing of the range is missing.
+
+    *exact* is False for a quantile that had to be estimated from roll-ups.
+    """
 
     series: list[SeriesPoints] = field(default_factory=list)
     tiers: list[str] = field(default_factory=list)
     complete: bool = True
+    parts: list[Part] = field(default_factory=list)
+    exact: bool = True
 
     def to_wire(self) -> dict[str, Any]:
         """Return the contract's JSON."""
-        series = [
-            {
-                "metric": each.metric,
-                "source": each.source,
-                "labels": each.labels,
-                "points": np.column_stack([each.at, each.values]).tolist(),
-            }
-            for each in self.series
-        ]
-        return {"series": series, "tiers": self.tiers, "complete": self.complete}
+        parts = [{"tier": tier, "step": step, "from": start, "to": end} for tier, step, start, end in self.parts]
+        return {
+            "series": [_line(each) for each in self.series],
+            "tiers": self.tiers,
+            "complete": self.complete,
+            "exact": self.exact,
+            "parts": parts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question: which series, which range (epoch seconds), a value for each *step* seconds, of what and by what.
+
+    *labels* must be among a series' labels; *match* are patterns; *group_by* puts together what shares these labels,
+    and `()` everything. Without it (None) each series stands for itself.
+    """
+
+    system_ids: tuple[int, ...]
+    metric: str
+    start: float
+    end: float
+    step: float
+    agg: Aggregate = AVERAGE
+    source: str | None = None
+    labels: Mapping[str, str] | None = None
+    match: Sequence[Matcher] = ()
+    group_by: tuple[str, ...] | None = None
+
+    def check(self) -> None:
+        """Raise Invalid naming the field at fault."""
+        if not self.start < self.end:
+            raise Invalid("The range must start before it ends.", field="from")
+        if not self.step > 0 or (self.end - self.start) / self.step > MAX_POINTS:
+            raise Invalid(f"The step must be positive and give at most {MAX_POINTS} points.", field="step")
+
+    @property
+    def read_from(self) -> float:
+        """Return where reading starts: a rise needs the value before it."""
+        return self.start - max(LOOKBACK_SECONDS, self.step) if self.agg.counts_rises else self.start
+
+    @property
+    def reads_finest(self) -> bool:
+        """Return whether sums are not enough."""
+        return self.agg.name == "quantile"
 
 
 def latest(
@@ -109,20 +151,56 @@ def query(
     end: float,
     step: float,
     agg: str = "avg",
+    match: Sequence[Matcher] = (),
+    group_by: tuple[str, ...] | None = None,
     now: float | None = None,
 ) -> QueryResult:
-    """Return *metric* from *start* to *end* (epoch seconds), one value per *step* seconds that has one.
+    """Return *metric* from *start* to *end*, one value per *step* seconds that has one. See `Request`.
 
-    Each minute comes from the finest tier that still has all of it. *labels* must be among a series' labels. Raises
-    Invalid naming the argument at fault.
+    Raises Invalid naming the argument at fault.
     """
-    _check(start, end, step, agg)
-    infos = _infos(system_ids, sources=None if source is None else [source], metrics=[metric])
-    infos = {pk: info for pk, info in infos.items() if (labels or {}).items() <= info.labels.items()}
-    chosen = dict(list(infos.items())[:MAX_SERIES])
-    pieces, tiers, reached = _pieces(_ids(chosen), start, end)
-    complete = reached and len(chosen) == len(infos) and start >= (now or time.time()) - WARM_SECONDS
-    return QueryResult(_points(grouped(pieces, step), chosen, agg), tiers, complete)
+    request = Request(
+        tuple(system_ids), metric, start, end, step, aggregates.parse(agg), source, labels, match, group_by
+    )
+    return answer([request], now=now)[0]
+
+
+def answer(requests: Sequence[Request], *, now: float | None = None) -> list[QueryResult]:
+    """Answer many questions at once: what several of them need is read once.
+
+    Each part of a range comes from one tier, so that nothing is counted twice; see `ranges.parts`.
+    """
+    for request in requests:
+        request.check()
+    if len(requests) > MAX_REQUESTS:
+        raise Invalid(f"At most {MAX_REQUESTS} queries at once.", field="queries")
+    moment = time.time() if now is None else now
+    reach = _reach(min((request.read_from for request in requests), default=moment), moment)
+    found = _selected(requests)
+    plans = [_plan(request, reach, infos) for request, infos in zip(requests, found, strict=True)]
+    shelves = _read(plans, found)
+    return [
+        _answered(request, reach, infos, plan, shelves)
+        for request, infos, plan in zip(requests, found, plans, strict=True)
+    ]
+
+
+def selected(
+    system_ids: Sequence[int],
+    metric: str,
+    source: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    match: Sequence[Matcher] = (),
+) -> dict[int, SeriesInfo]:
+    """Return the series that a question is about."""
+    request = Request(tuple(system_ids), metric, 0, 1, 1, AVERAGE, source, labels, match)
+    return _selected([request])[0]
+
+
+def pieces(series_ids: Ids, start: float, end: float, step: float, *, now: float) -> Pieces:
+    """Return what all tiers know of [start, end], each moment once, fine enough for points every *step* seconds."""
+    parts = ranges.parts(start, end, step, _reach(start, now))
+    return joined_pieces([_read_part(part, series_ids).pieces for part in parts])
 
 
 def sparklines(
@@ -138,45 +216,124 @@ def sparklines(
     wanted = set(pairs)
     infos = _infos([system_id], sources={source for source, _ in pairs}, metrics={metric for _, metric in pairs})
     infos = {pk: info for pk, info in infos.items() if not info.labels and (info.source, info.metric) in wanted}
-    pieces, _, _ = _pieces(_ids(infos), end - seconds, end)
-    answer: dict[str, dict[str, list[list[float]]]] = {}
-    for line in _points(grouped(pieces, seconds / points), infos, "avg"):
-        answer.setdefault(line.source, {})[line.metric] = np.column_stack([line.at, line.values]).tolist()
-    return answer
+    pieces, _, _ = _recent(_ids(infos), end - seconds, end)
+    found = grouped(pieces, seconds / points)
+    lines: dict[str, dict[str, list[list[float]]]] = {}
+    for line in _points(found, found.aggregated("avg"), infos):
+        lines.setdefault(line.source, {})[line.metric] = np.column_stack([line.at, line.values]).tolist()
+    return lines
 
 
 def _infos(
-    system_ids: Sequence[int], *, sources: Iterable[str] | None, metrics: Iterable[str] | None
+    system_ids: Iterable[int], *, sources: Iterable[str] | None, metrics: Iterable[str] | None
 ) -> dict[int, SeriesInfo]:
-    rows = Series.objects.filter(system_id__in=system_ids)
+    rows = Series.objects.filter(system_id__in=list(system_ids))
     if metrics is not None:
         rows = rows.filter(metric__in=list(metrics))
     if sources is not None:
         rows = rows.filter(source__in=list(sources))
-    return {pk: SeriesInfo(*rest) for pk, *rest in rows.values_list("pk", "source", "metric", "labels")}
+    found = rows.values_list("pk", "source", "metric", "labels")
+    return {pk: SeriesInfo(source, metric, labels) for pk, source, metric, labels in found}
+
+
+def _selected(requests: Sequence[Request]) -> list[dict[int, SeriesInfo]]:
+    """Return the series of each request, from one look at the table."""
+    systems = {pk for request in requests for pk in request.system_ids}
+    sources = {request.source for request in requests}
+    rows = Series.objects.filter(system_id__in=systems, metric__in={request.metric for request in requests})
+    if None not in sources:
+        rows = rows.filter(source__in=sources)
+    found = rows.order_by("pk").values_list("pk", "system_id", "source", "metric", "labels", "system__slug")
+    by_metric: dict[str, list[tuple[int, int, SeriesInfo]]] = {}
+    for pk, system, source, metric, labels, slug in found:
+        by_metric.setdefault(metric, []).append((pk, system, SeriesInfo(source, metric, labels, slug)))
+    return [_of_request(request, by_metric.get(request.metric, [])) for request in requests]
+
+
+def _of_request(request: Request, known: Iterable[tuple[int, int, SeriesInfo]]) -> dict[int, SeriesInfo]:
+    systems = set(request.system_ids)
+    infos = {
+        pk: info
+        for pk, system, info in known
+        if system in systems and (request.source is None or info.source == request.source)
+    }
+    return chosen(infos, request.labels, request.match)
 
 
 def _ids(infos: Mapping[int, SeriesInfo]) -> Ids:
     return np.fromiter(infos, np.int64, len(infos))
 
 
-def _check(start: float, end: float, step: float, agg: str) -> None:
-    if agg not in AGGREGATES:
-        raise Invalid(f"An aggregate is one of {', '.join(AGGREGATES)}; got {agg!r}.", field="agg")
-    if not start < end:
-        raise Invalid("The range must start before it ends.", field="from")
-    if not step > 0 or (end - start) / step > MAX_POINTS:
-        raise Invalid(f"The step must be positive and give at most {MAX_POINTS} points.", field="step")
+def _limit(request: Request) -> int:
+    return MAX_SERIES if request.group_by is None else MAX_GROUPED_SERIES
 
 
-def _pieces(series_ids: Ids, start: float, end: float) -> tuple[Pieces, list[str], bool]:
-    """Return what both tiers know of a range without overlap, the tiers it comes from, and whether both answered."""
-    minute = start // warm.STEP_SECONDS * warm.STEP_SECONDS
+def _reach(start: float, now: float) -> Reach:
+    """Return what is where, asked only as far back as *start*."""
+    settled = floor(now - SETTLED_SECONDS, 3600)
+    minutes_from = floor(now - MINUTE.keep_seconds, DAY)
+    if start >= settled:
+        return Reach(now, settled, minutes_from)
+    recent = max(min(settled, _unsettled(settled)), minutes_from)
+    moved, archived_from = cold.days(start, now) if start < minutes_from else (frozenset[int](), math.inf)
+    return Reach(now, recent, minutes_from, moved, archived_from)
+
+
+def _unsettled(settled: int) -> int:
+    """Return the hour from which on roll-ups may be missing: somebody has still to make them."""
+    waiting = [warm.oldest_due()]
+    try:
+        waiting.append(hot_tier().oldest_dirty())
+    except TransientError:
+        waiting.append(None)
+    return min([settled, *(floor(at, 3600) for at in waiting if at is not None)])
+
+
+def _plan(request: Request, reach: Reach, infos: Mapping[int, SeriesInfo]) -> list[Part]:
+    parts = ranges.parts(request.read_from, request.end, request.step, reach, finest=request.reads_finest)
+    n = min(len(infos), _limit(request))
+    rows = sum((part.end - part.start) / part.step_seconds for part in parts if part.tier != RECENT) * n
+    if rows > MAX_ROWS:
+        detail = f"This would read {rows:,.0f} roll-ups, {MAX_ROWS:,} are allowed: ask for a larger step, or less."
+        raise Invalid(detail, field="step")
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one part of a range holds, which tiers it came from, and whether all of them answered."""
+
+    pieces: Pieces
+    tiers: tuple[str, ...]
+    reached: bool = True
+
+
+def _read(plans: Sequence[Sequence[Part]], infos: Sequence[Mapping[int, SeriesInfo]]) -> dict[Part, _Found]:
+    wanted: dict[Part, set[int]] = {}
+    for plan, chosen_here in zip(plans, infos, strict=True):
+        for part in plan:
+            wanted.setdefault(part, set()).update(chosen_here)
+    return {part: _read_part(part, np.array(sorted(ids), np.int64)) for part, ids in wanted.items()}
+
+
+def _read_part(part: Part, series_ids: Ids) -> _Found:
+    if part.tier == RECENT:
+        return _Found(*_recent(series_ids, part.start, part.end))
+    if part.tier == WARM:
+        pieces, reached = warm.read(series_ids, part.start, part.end, STEPS[part.step_seconds]), True
+    else:
+        pieces, reached = cold.read(series_ids, part.start, part.end)
+    return _Found(pieces, (part.tier,) if len(pieces) else (), reached)
+
+
+def _recent(series_ids: Ids, start: float, end: float) -> tuple[Pieces, tuple[str, ...], bool]:
+    """Return what samples and minutes know of a range without overlap, where from, and whether both answered."""
+    minute = floor(start, MINUTE.seconds)
     # Whole minutes are compared, then the samples cut to the range: half a minute would always lose to its roll-up.
-    samples, reached = _hot(series_ids, minute, end // warm.STEP_SECONDS * warm.STEP_SECONDS + warm.STEP_SECONDS)
-    samples, rollups = better(samples, warm.read(series_ids.tolist(), minute, end))
+    samples, reached = _hot(series_ids, minute, floor(end, MINUTE.seconds) + MINUTE.seconds)
+    samples, rollups = better(samples, warm.read(series_ids, minute, math.nextafter(end, math.inf)))
     samples = samples.where((samples.at >= start) & (samples.at <= end))
-    tiers = [name for name, found in (("hot", samples), ("warm", rollups)) if len(found)]
+    tiers = tuple(name for name, found in (("hot", samples), ("warm", rollups)) if len(found))
     return together(as_pieces(samples), rollups), tiers, reached
 
 
@@ -187,11 +344,70 @@ def _hot(series_ids: Ids, start: float, end: float) -> tuple[Columns, bool]:
         return columns([], [], []), False
 
 
-def _points(pieces: Pieces, infos: Mapping[int, SeriesInfo], agg: str) -> list[SeriesPoints]:
-    values = pieces.aggregated(agg)
+def _answered(
+    request: Request,
+    reach: Reach,
+    infos: Mapping[int, SeriesInfo],
+    plan: Sequence[Part],
+    shelves: Mapping[Part, _Found],
+) -> QueryResult:
+    kept = dict(list(infos.items())[: _limit(request)])
+    found = [shelves[part] for part in plan]
+    pieces = _of_series(joined_pieces([each.pieces for each in found]), _ids(kept))
+    tiers = [name for name in ("hot", "warm", "cold") if any(name in each.tiers for each in found)]
+    whole = len(kept) == len(infos) and all(each.reached for each in found)
+    points, exact = _computed(request, pieces, kept)
+    cut = points[:MAX_SERIES]
+    complete = whole and len(cut) == len(points) and not ranges.missing_before(request.start, reach)
+    return QueryResult(cut, tiers, complete, list(plan), exact)
+
+
+def _of_series(pieces: Pieces, series_ids: Ids) -> Pieces:
+    """Return the pieces of *series_ids* alone: several requests may have read together."""
+    mine = np.isin(pieces.series, series_ids)
+    return pieces if mine.all() else pieces.where(mine)
+
+
+def _computed(request: Request, pieces: Pieces, infos: Mapping[int, SeriesInfo]) -> tuple[list[SeriesPoints], bool]:
+    if request.agg.counts_rises:
+        pieces = aggregates.rises(pieces)
+        # A roll-up that the start cuts through counts whole, as for every other aggregate.
+        pieces = pieces.where(pieces.at >= floor(request.start, MINUTE.seconds))
+    if request.group_by is not None:
+        of, infos = groups(infos, request.group_by)
+        pieces = _regrouped(pieces, of)
+    found, values = _values(request, pieces)
+    exact = not request.reads_finest or aggregates.is_exact(pieces)
+    return _points(found, values, infos), exact
+
+
+def _regrouped(pieces: Pieces, of: Mapping[int, int]) -> Pieces:
+    if not len(pieces):
+        return pieces
+    owners = np.fromiter(sorted(of), np.int64, len(of))
+    group = np.array([of[pk] for pk in owners.tolist()], np.int64)
+    return replace(pieces, series=group[np.searchsorted(owners, pieces.series)]).ordered()
+
+
+def _values(request: Request, pieces: Pieces) -> tuple[Pieces, Floats]:
+    agg, step = request.agg, request.step
+    if agg.name == "quantile":
+        return aggregates.quantiles(pieces, step, agg.q)
+    found = grouped(pieces, step)
+    if agg.name == "rate":
+        return found, aggregates.per_second(found, step, request.start, request.end)
+    return found, found.aggregated("sum" if agg.name == "increase" else agg.name)
+
+
+def _points(pieces: Pieces, values: Floats, infos: Mapping[int, SeriesInfo]) -> list[SeriesPoints]:
     found = {int(pieces.series[low]): slice(low, high) for low, high in runs(pieces.series)}
     return [
         SeriesPoints(info.metric, info.source, info.labels, pieces.at[found[pk]], values[found[pk]])
         for pk, info in infos.items()
         if pk in found
     ]
+
+
+def _line(each: SeriesPoints) -> dict[str, Any]:
+    points = np.column_stack([each.at, each.values]).tolist()
+    return {"metric": each.metric, "source": each.source, "labels": each.labels, "points": points}

@@ -21,16 +21,20 @@ from redis.retry import Retry
 
 from subsystems.kernel.errors import TransientError
 from subsystems.telemetry.columns import Columns, Ids, columns
+from subsystems.telemetry.store import LEASE_SECONDS
 
 BUCKET_SECONDS = 600
 MINUTE = 60
-LIFE_SECONDS = 3600 + 2 * BUCKET_SECONDS  # Redis forgets by itself even when nobody evicts any more
+# Redis forgets by itself even when nobody evicts any more; before that, workers have time to come back and roll up.
+LIFE_SECONDS = 6 * 3600
 CHUNK = 1000
 PAIR = 16  # two little-endian doubles: time and value
 
 _APPEND = """
 local root = KEYS[1]
-for i = 1, #ARGV, 4 do
+local minutes = tonumber(ARGV[1])
+for i = 2, minutes + 1 do redis.call('SADD', root .. 'dirty', ARGV[i]) end
+for i = minutes + 2, #ARGV, 4 do
   local id, bucket, data, newest = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local key = root .. id .. ':' .. bucket
   if redis.call('APPEND', key, data) == #data then
@@ -45,6 +49,24 @@ for i = 1, #ARGV, 4 do
   end
 end
 """.replace("LIFE", str(LIFE_SECONDS))
+
+# A taken minute is leased: when nobody settles it, because its taker died, it is there to take again.
+_TAKE = """
+local root, before, taken = KEYS[1], tonumber(ARGV[1]), {}
+local now = tonumber(redis.call('TIME')[1])
+for _, minute in ipairs(redis.call('ZRANGEBYSCORE', root .. 'taken', '-inf', now)) do
+  redis.call('SADD', root .. 'dirty', minute)
+  redis.call('ZREM', root .. 'taken', minute)
+end
+for _, minute in ipairs(redis.call('SMEMBERS', root .. 'dirty')) do
+  if tonumber(minute) + 60 <= before then
+    redis.call('SREM', root .. 'dirty', minute)
+    redis.call('ZADD', root .. 'taken', now + tonumber(ARGV[2]), minute)
+    taken[#taken + 1] = tonumber(minute)
+  end
+end
+return taken
+"""
 
 
 @contextmanager
@@ -64,6 +86,7 @@ class RedisHotTier:
             url or settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1)
         )
         self._append = self._client.register_script(_APPEND)
+        self._take = self._client.register_script(_TAKE)
         self._max = max_samples
         self._root = root
         self._uncounted: Counter[str] = Counter()
@@ -75,10 +98,10 @@ class RedisHotTier:
             return
         with _reachable():
             kept = self._fitting(samples)
-            arguments = list(_packed(kept))
-            for start in range(0, len(arguments), CHUNK):
-                self._append(keys=[self._root], args=[part for run in arguments[start : start + CHUNK] for part in run])
-            self.mark_dirty((np.unique(kept.at // MINUTE) * MINUTE).astype(int).tolist())
+            minutes = (np.unique(kept.at // MINUTE) * MINUTE).astype(int).tolist()
+            for runs in _chunks(list(_packed(kept))):
+                # In one script with the samples: marked before, a minute could be rolled up without them.
+                self._append(keys=[self._root], args=[len(minutes), *minutes, *(part for run in runs for part in run)])
 
     def read(self, series_ids: Ids | None, start: float, end: float) -> Columns:
         """See HotTier."""
@@ -101,19 +124,27 @@ class RedisHotTier:
     def take_dirty(self, before: float) -> list[int]:
         """See HotTier."""
         with _reachable():
-            dirty = map(int, self._client.smembers(self._root + "dirty"))
-            due = [minute for minute in dirty if minute + MINUTE <= before]
-            with self._client.pipeline(transaction=False) as pipe:
-                for minute in due:
-                    pipe.srem(self._root + "dirty", minute)
-                claimed = pipe.execute()  # another process may have taken the same minute
-        return sorted(minute for minute, won in zip(due, claimed, strict=True) if won)
+            return sorted(map(int, self._take(keys=[self._root], args=[before, LEASE_SECONDS])))
+
+    def settle(self, minutes: Sequence[int]) -> None:
+        """See HotTier."""
+        if minutes:
+            with _reachable():
+                self._client.zrem(self._root + "taken", *minutes)
 
     def mark_dirty(self, minutes: Sequence[int]) -> None:
         """See HotTier."""
         if minutes:
             with _reachable():
                 self._client.sadd(self._root + "dirty", *minutes)
+
+    def oldest_dirty(self) -> int | None:
+        """See HotTier."""
+        with _reachable(), self._client.pipeline(transaction=True) as pipe:
+            pipe.smembers(self._root + "dirty")
+            pipe.zrange(self._root + "taken", 0, -1)
+            dirty, taken = pipe.execute()
+        return min(map(int, [*dirty, *taken]), default=None)
 
     def evict(self, before: float) -> int:
         """See HotTier."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from django.db import transaction
 
+from subsystems.telemetry.columns import Ids
 from subsystems.telemetry.models import Series
-from subsystems.telemetry.samples import labels_text, series_key
+from subsystems.telemetry.samples import Name, labels_text, series_key
+from subsystems.telemetry.tables import Layout
 
 MAX_SERIES_PER_SYSTEM = 100_000
 CHUNK = 5_000
-
-Name = tuple[str, str, str]  # source, metric, labels as text
+UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,22 @@ class Wanted:
         return self.source, self.metric, labels_text(self.labels)
 
 
-_ids: dict[tuple[int, Name], int] = {}
+_ids: dict[int, dict[Name, int]] = {}  # by system
+_generation = 0  # of what is remembered: rises whenever it is forgotten
 _lock = threading.Lock()
 
 
-def known_id(system_id: int, name: Name) -> int | None:
-    """Return the id of a series that this process has met."""
-    return _ids.get((system_id, name))
+def known_ids(system_id: int, names: Sequence[Name], layout: Layout | None = None) -> Ids:
+    """Return the ids of the series that this process has met, UNKNOWN for the others."""
+    if layout is not None:
+        generation, ids = layout.ids.get(system_id, (UNKNOWN, None))
+        if ids is not None and generation == _generation:
+            return ids
+    known, generation = _ids.get(system_id, {}), _generation
+    found = np.fromiter((known.get(name, UNKNOWN) for name in names), np.int64, len(names))
+    if layout is not None and len(found) and found.min() != UNKNOWN:
+        layout.ids[system_id] = (generation, found)
+    return found
 
 
 def series_ids(system_id: int, wanted: Iterable[Wanted], *, limit: int = MAX_SERIES_PER_SYSTEM) -> dict[Name, int]:
@@ -52,7 +63,9 @@ def series_ids(system_id: int, wanted: Iterable[Wanted], *, limit: int = MAX_SER
 
 def forget_ids() -> None:
     """Empty this process's memory of ids."""
+    global _generation
     with _lock:
+        _generation += 1
         _ids.clear()
 
 
@@ -80,7 +93,7 @@ def _remember(system_id: int, found: Mapping[Name, int]) -> None:
 
     def keep() -> None:
         with _lock:
-            _ids.update({(system_id, name): pk for name, pk in found.items()})
+            _ids.setdefault(system_id, {}).update(found)
 
     transaction.on_commit(keep)
 

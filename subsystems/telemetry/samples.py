@@ -7,7 +7,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
 
 HOT_SECONDS = 3600.0  # 000-43, 000-59
 FUTURE_SECONDS = 60.0  # clocks differ a little; more than this is a wrong clock
@@ -16,6 +20,8 @@ MAX_LABEL_VALUE = 200
 MAX_SOURCE = 200
 METRIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_:.]{0,119}")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
+Name = tuple[str, str, str]  # of a series: source, metric, labels as text
+Refusal = tuple[str, str]  # a stable code, and the reason in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +45,37 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many samples were kept, and each that was not."""
+    """How many samples were kept, and each that was not; *kept* tells which of a table's (None: all)."""
 
     accepted: int
     rejected: list[Rejection]
+    kept: npt.NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
 
 
-def refusal(sample: Sample, *, now: float) -> tuple[str, str] | None:
-    """Return the code and the reason why *sample* cannot be kept, or None when it can."""
-    if not isinstance(sample.metric, str) or not METRIC_NAME.fullmatch(sample.metric):
-        return "bad_metric", f"A metric is letters, digits, '_', ':' and '.', 120 at most; got {sample.metric!r:.80}."
-    if not _finite(sample.value):
-        return "bad_value", f"The value must be a finite number; got {sample.value!r:.40}."
-    if not _finite(sample.at):
-        return "bad_time", f"The time must be finite epoch seconds; got {sample.at!r:.40}."
-    if sample.at > now + FUTURE_SECONDS:
-        return "future", f"The sample is {sample.at - now:.0f} s in the future; {FUTURE_SECONDS:.0f} s are allowed."
-    if sample.at < now - HOT_SECONDS:
-        return "too_old", f"The sample is {now - sample.at:.0f} s old; {HOT_SECONDS:.0f} s are allowed."
-    return _label_refusal(sample.labels) if sample.labels else None
+def name_refusal(name: Name, labels: Mapping[str, str]) -> Refusal | None:
+    """Return why nothing of the series *name* with *labels* can be kept, or None when it can."""
+    source, metric, _ = name
+    if no_source := source_refusal(source):
+        return no_source
+    if not isinstance(metric, str) or not METRIC_NAME.fullmatch(metric):
+        return "bad_metric", f"A metric is letters, digits, '_', ':' and '.', 120 at most; got {metric!r:.80}."
+    return _label_refusal(labels) if labels else None
 
 
-def source_refusal(source: str) -> tuple[str, str] | None:
+def sample_refusal(at: float, value: float, *, now: float) -> Refusal | None:
+    """Return why a sample with this time and value cannot be kept, or None when it can."""
+    if not math.isfinite(value):
+        return "bad_value", f"The value must be a finite number; got {value!r:.40}."
+    if not math.isfinite(at):
+        return "bad_time", f"The time must be finite epoch seconds; got {at!r:.40}."
+    if at > now + FUTURE_SECONDS:
+        return "future", f"The sample is {at - now:.0f} s in the future; {FUTURE_SECONDS:.0f} s are allowed."
+    if at < now - HOT_SECONDS:
+        return "too_old", f"The sample is {now - at:.0f} s old; {HOT_SECONDS:.0f} s are allowed."
+    return None
+
+
+def source_refusal(source: str) -> Refusal | None:
     """Return the code and the reason why nothing of *source* can be kept, or None when it can."""
     if not isinstance(source, str) or not 0 < len(source) <= MAX_SOURCE or not source.isprintable():
         return "bad_source", f"A source is 1 to {MAX_SOURCE} printable characters; got {source!r:.80}."
@@ -69,9 +84,12 @@ def source_refusal(source: str) -> tuple[str, str] | None:
 
 def labels_text(labels: Mapping[str, str]) -> str:
     """Return labels in one order and spelling, `a="1",b="2"`: what tells two series of one metric apart."""
-    if not labels:
-        return ""
-    return ",".join(f"{name}={json.dumps(labels[name], ensure_ascii=False)}" for name in sorted(labels))
+    return _text_of(tuple(labels.items())) if labels else ""
+
+
+@lru_cache(maxsize=50_000)  # senders repeat their labels
+def _text_of(items: tuple[tuple[str, str], ...]) -> str:
+    return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(items))
 
 
 def series_name(metric: str, labels: str) -> str:
@@ -89,21 +107,12 @@ def counter_of(code: str) -> str:
     return "dropped_old" if code == "too_old" else f"dropped_{code}"
 
 
-def _finite(value: object) -> bool:
-    if not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer that no float can hold
-        return False
-
-
-def _label_refusal(labels: Mapping[str, str]) -> tuple[str, str] | None:
+def _label_refusal(labels: Mapping[str, str]) -> Refusal | None:
     if len(labels) > MAX_LABELS:
         return "bad_labels", f"A sample may have {MAX_LABELS} labels; got {len(labels)}."
     for name, value in labels.items():
         if not isinstance(name, str) or not LABEL_NAME.fullmatch(name):
             return "bad_labels", f"A label's name is letters, digits and '_', 64 at most; got {name!r:.80}."
-        if not isinstance(value, str) or len(value) > MAX_LABEL_VALUE:
-            return "bad_labels", f"The label {name} must be text of at most {MAX_LABEL_VALUE} characters."
+        if not isinstance(value, str) or len(value) > MAX_LABEL_VALUE or "\0" in value:
+            return "bad_labels", f"The label {name} must be text of at most {MAX_LABEL_VALUE} characters, without NUL."
     return None

@@ -1,4 +1,4 @@
-"""Recording samples, and keeping the tiers in order."""
+"""Recording samples."""
 
 from __future__ import annotations
 
@@ -6,150 +6,123 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from subsystems.kernel.errors import TransientError
-from subsystems.telemetry import registry, warm
-from subsystems.telemetry.columns import as_pieces, columns, grouped
+from subsystems.telemetry import registry
+from subsystems.telemetry.columns import Columns, Ids
 from subsystems.telemetry.samples import (
+    FUTURE_SECONDS,
     HOT_SECONDS,
     Outcome,
+    Refusal,
     Rejection,
     Sample,
     counter_of,
-    labels_text,
-    refusal,
-    source_refusal,
-)  # fmt: skip
+    name_refusal,
+    sample_refusal,
+)
 from subsystems.telemetry.store import hot_tier
-from subsystems.telemetry.warm import STEP_SECONDS
+from subsystems.telemetry.tables import Mask, Table, table_of
 
 logger = logging.getLogger(__name__)
-WARM_SECONDS = 7 * 86_400.0  # 000-60
-LATE_SECONDS = 2 * STEP_SECONDS  # minutes before the newest roll-up that are always done again
-SPAN_SECONDS = 10 * STEP_SECONDS  # read at once: an hour of a full tier would be a large copy
-
-
-@dataclass
-class _Intake:
-    """What one call of `record` has found so far, as columns."""
-
-    names: list[registry.Name] = field(default_factory=list)
-    labels: dict[registry.Name, Mapping[str, str]] = field(default_factory=dict)
-    at: list[float] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)  # index of each in what was sent
-    rejected: list[Rejection] = field(default_factory=list)
+NOTHING: Mapping[int, Refusal] = MappingProxyType({})
 
 
 def record(batches: Mapping[str, Sequence[Sample]], *, system_id: int, now: float | None = None) -> Outcome:
-    """Keep the samples of many sources in the hot tier; say which were refused and why.
+    """Keep the samples of many sources in the hot tier; for callers with few of them. See `record_table`.
 
-    A rejection's index counts the samples of all batches in order. Refusals are counted. A hot tier that is down
-    refuses everything as `store_unavailable`: collection goes on, and what was lost is known.
+    A rejection's index counts the samples of all batches in order.
     """
-    intake = _take_in(batches, now=time.time() if now is None else now)
-    ids = _ids_of(system_id, intake)
-    accepted = _append(ids, intake)
-    _count(intake.rejected)
-    return Outcome(accepted, sorted(intake.rejected, key=lambda rejection: rejection.index))
+    return record_table(table_of(batches), system_id=system_id, now=now)
 
 
-def evict(*, now: float) -> int:
-    """Forget what is older than the hot tier keeps; return how many samples that were."""
-    return hot_tier().evict(now - HOT_SECONDS)
+def record_table(
+    table: Table, *, system_id: int, now: float | None = None, refused: Mapping[int, Refusal] = NOTHING
+) -> Outcome:
+    """Keep the samples of *table* in the hot tier; say which were refused and why. Refusals are counted.
 
-
-def roll_up(*, now: float) -> int:
-    """Write the roll-ups of every closed minute that changed; return how many. Running twice writes the same again.
-
-    Besides minutes that got samples, however late, those since the newest roll-up are done: a crash between taking the
-    list of minutes and writing them loses nothing that is still hot.
+    *refused* are the names, by code, that the caller refuses. A hot tier that is down refuses everything as
+    `store_unavailable`: collection goes on, and what was lost is known.
     """
-    tier = hot_tier()
-    closed = now // STEP_SECONDS * STEP_SECONDS
-    taken = tier.take_dirty(closed)
-    try:
-        return sum(_roll_up(start, end) for start, end in _spans(taken, closed))
-    except BaseException:
-        tier.mark_dirty(taken)
-        raise
+    now = time.time() if now is None else now
+    sound = np.isfinite(table.values) & (table.at >= now - HOT_SECONDS) & (table.at <= now + FUTURE_SECONDS)
+    ids, reasons = _ids_of(table, sound, system_id, refused)
+    series = ids[table.codes]
+    kept = sound & (series != registry.UNKNOWN)
+    rejected = list(table.rejected)
+    samples = Columns(series, table.at, table.values)
+    if not kept.all():
+        rejected += [_rejection(table, place, reasons, now) for place in np.flatnonzero(~kept).tolist()]
+        samples = samples.where(kept)
+    lost = _append(samples)
+    if lost:
+        rejected += [Rejection(table.index(place), *lost) for place in np.flatnonzero(kept).tolist()]
+        kept = np.zeros_like(kept)
+    _count(rejected)
+    return Outcome(int(kept.sum()), sorted(rejected, key=lambda rejection: rejection.index), kept)
 
 
-def forget_rollups(*, now: float) -> int:
-    """Delete roll-ups past their retention (2-26); return how many."""
-    return warm.forget(now - WARM_SECONDS)
-
-
-def _spans(taken: Sequence[int], closed: float) -> list[tuple[float, float]]:
-    """Return [start, end) spans of at most ten minutes that hold all minutes to roll up."""
-    newest = warm.newest()
-    oldest = closed - HOT_SECONDS
-    since = oldest if newest is None else max(oldest, newest - LATE_SECONDS)
-    start = min([since, *taken])
-    return [(at, min(at + SPAN_SECONDS, closed)) for at in np.arange(start, closed, SPAN_SECONDS).tolist()]
-
-
-def _roll_up(start: float, end: float) -> int:
-    samples = hot_tier().read(None, start, np.nextafter(end, start))
-    pieces = grouped(as_pieces(samples), STEP_SECONDS)
-    warm.write(pieces)
-    return len(pieces)
-
-
-def _take_in(batches: Mapping[str, Sequence[Sample]], *, now: float) -> _Intake:
-    intake = _Intake()
-    start = 0
-    for source, samples in batches.items():
-        no_source = source_refusal(source)
-        for index, sample in enumerate(samples, start):
-            reason = no_source or refusal(sample, now=now)
-            if reason:
-                intake.rejected.append(Rejection(index, *reason))
-            else:
-                _accept(intake, source, sample, index)
-        start += len(samples)
-    return intake
-
-
-def _accept(intake: _Intake, source: str, sample: Sample, index: int) -> None:
-    name = (source, sample.metric, labels_text(sample.labels))
-    intake.names.append(name)
-    intake.labels[name] = sample.labels
-    intake.at.append(float(sample.at))
-    intake.values.append(float(sample.value))
-    intake.places.append(index)
-
-
-def _ids_of(system_id: int, intake: _Intake) -> dict[registry.Name, int]:
-    known = {name: registry.known_id(system_id, name) for name in intake.labels}
-    found = {name: pk for name, pk in known.items() if pk is not None}
-    if len(found) < len(known):
-        new = [registry.Wanted(name[0], name[1], intake.labels[name]) for name, pk in known.items() if pk is None]
-        found |= registry.series_ids(system_id, new)
-    return found
-
-
-def _append(ids: Mapping[registry.Name, int], intake: _Intake) -> int:
-    kept = [place for place, name in enumerate(intake.names) if name in ids]
-    if len(kept) < len(intake.names):
-        detail = f"The system has {registry.MAX_SERIES_PER_SYSTEM} series already."
-        full = [index for name, index in zip(intake.names, intake.places, strict=True) if name not in ids]
-        intake.rejected.extend(Rejection(index, "series_limit", detail) for index in full)
-    batch = columns(
-        [ids[intake.names[place]] for place in kept],
-        [intake.at[place] for place in kept],
-        [intake.values[place] for place in kept],
+def _ids_of(
+    table: Table, sound: Mask, system_id: int, refused: Mapping[int, Refusal]
+) -> tuple[Ids, Mapping[int, Refusal]]:
+    """Return the id of each name (UNKNOWN where it is refused), and the reasons by code."""
+    ids = registry.known_ids(system_id, table.names, table.layout)
+    if refused:
+        ids = ids.copy()
+        ids[list(refused)] = registry.UNKNOWN
+    missing = np.flatnonzero(ids == registry.UNKNOWN)
+    if not len(missing):
+        return ids, refused
+    used = np.zeros(len(ids), np.bool_)
+    used[table.codes[sound]] = True  # a series whose samples are all refused is not made
+    return _make_series(
+        table, ids, [code for code in missing.tolist() if code not in refused], used, system_id, refused
     )
+
+
+def _make_series(
+    table: Table, ids: Ids, codes: Sequence[int], used: Mask, system_id: int, refused: Mapping[int, Refusal]
+) -> tuple[Ids, dict[int, Refusal]]:
+    reasons = dict(refused)
+    wanted: dict[int, registry.Wanted] = {}
+    for code in codes:
+        reason = name_refusal(table.names[code], table.labels[code])
+        if reason:
+            reasons[code] = reason
+        elif used[code]:
+            wanted[code] = registry.Wanted(*table.names[code][:2], table.labels[code])
+    if not wanted:
+        return ids, reasons
+    found = registry.series_ids(system_id, list(wanted.values()))
+    ids = ids.copy()
+    full = "series_limit", f"The system has {registry.MAX_SERIES_PER_SYSTEM} series already."
+    for code in wanted:
+        ids[code] = found.get(table.names[code], registry.UNKNOWN)
+        if ids[code] == registry.UNKNOWN:
+            reasons[code] = full
+    return ids, reasons
+
+
+def _rejection(table: Table, place: int, reasons: Mapping[int, Refusal], now: float) -> Rejection:
+    """Say why one sample is not kept: what is wrong with itself, else with its series."""
+    own = sample_refusal(float(table.at[place]), float(table.values[place]), now=now)
+    reason = reasons.get(int(table.codes[place]))
+    if reason is None or (own is not None and reason[0] == "series_limit"):
+        reason = own
+    return Rejection(table.index(place), *(reason or ("bad_sample", "The sample cannot be kept.")))
+
+
+def _append(samples: Columns) -> Refusal | None:
+    """Append to the hot tier; return why the samples are lost when it does not answer."""
     try:
-        hot_tier().append(batch)
+        hot_tier().append(samples)
     except TransientError as error:
-        logger.warning("%d samples were lost: %s", len(kept), error)
-        intake.rejected.extend(Rejection(intake.places[place], "store_unavailable", "Try again.") for place in kept)
-        return 0
-    return len(kept)
+        logger.warning("%d samples were lost: %s", len(samples), error)
+        return "store_unavailable", "Try again."
+    return None
 
 
 def _count(rejected: Sequence[Rejection]) -> None:

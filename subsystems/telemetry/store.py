@@ -11,6 +11,8 @@ from django.utils.module_loading import import_string
 
 from subsystems.telemetry.columns import Columns, Ids
 
+LEASE_SECONDS = 120  # twice the hard time limit of a roll-up
+
 
 class HotTier(Protocol):
     """Where recent samples live. Every method may be called from any thread.
@@ -28,10 +30,19 @@ class HotTier(Protocol):
         """Return the newest sample of each series that has one, by series."""
 
     def take_dirty(self, before: float) -> list[int]:
-        """Take the minutes (epoch seconds) before *before* that changed since they were last taken."""
+        """Take the minutes (epoch seconds) before *before* that changed since they were last taken.
+
+        Who takes them has `LEASE_SECONDS` to settle them: then they are there for the next to take.
+        """
+
+    def settle(self, minutes: Sequence[int]) -> None:
+        """Say that taken minutes are rolled up. What changed since they were taken is taken once more."""
 
     def mark_dirty(self, minutes: Sequence[int]) -> None:
         """Put minutes back whose roll-up failed."""
+
+    def oldest_dirty(self) -> int | None:
+        """Return the oldest minute that changed and is not yet settled."""
 
     def evict(self, before: float) -> int:
         """Forget what is wholly older than *before*; return how many samples that were."""

@@ -6,10 +6,11 @@ import logging
 import time
 
 from celery import shared_task
+from django.conf import settings
 
-from subsystems.kernel.errors import TransientError
+from subsystems.kernel.errors import TransientError, VsmError
 from subsystems.kernel.triggerable import Arguments, triggerable
-from subsystems.telemetry import services
+from subsystems.telemetry import archiving, partitions, retention, tiers
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def roll_up() -> None:
     A hot tier that is down is left to the next minute; what is due stays due.
     """
     try:
-        services.roll_up(now=time.time())
+        tiers.roll_up(now=time.time())
     except TransientError as error:
         logger.warning("Nothing was rolled up: %s", error)
 
@@ -30,14 +31,34 @@ def roll_up() -> None:
 def evict() -> None:
     """Forget what is past its time in both tiers. Running twice is safe: the second finds nothing."""
     now = time.time()
-    services.forget_rollups(now=now)
+    partitions.ensure_ahead(now=now)
+    retention.forget(now=now)
     try:
-        services.evict(now=now)
+        tiers.evict(now=now)
     except TransientError as error:
         logger.warning("The hot tier was not cleaned: %s", error)
+
+
+@shared_task(name="telemetry.archive", soft_time_limit=3300, time_limit=3500)
+def archive() -> None:
+    """Move settled days into the archive. Running twice is safe: the second finds nothing left to do, or is refused."""
+    if not settings.ARCHIVE_URL:
+        return
+    try:
+        archiving.archive_due(now=time.time())
+    except archiving.ArchiveBusy:
+        logger.info("Another process is archiving")
+    except VsmError as error:
+        logger.error("Nothing was archived: %s", error)
+
+
+@triggerable("telemetry.archive_now", scope="admin")
+def archive_now(arguments: Arguments) -> dict[str, int]:
+    """Write, read back and move every settled day into the archive now."""
+    return archiving.archive_due(now=time.time()).to_wire()
 
 
 @triggerable("telemetry.roll_up_now")
 def roll_up_now(arguments: Arguments) -> dict[str, int]:
     """Write the roll-ups of all closed minutes now."""
-    return {"rollups": services.roll_up(now=time.time())}
+    return {"rollups": tiers.roll_up(now=time.time())}

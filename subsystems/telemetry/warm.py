@@ -1,88 +1,196 @@
-"""The warm tier: roll-ups of a minute in the database, written and read in bulk (000-60).
+"""The warm tier: roll-ups of a minute, five minutes and an hour in the database, written and read in bulk (000-60).
 
 Writing twice is harmless: a row only ever gives way to one that saw at least as many samples, so recomputing a minute
-that the hot tier has half forgotten cannot spoil it.
+that the hot tier has half forgotten cannot spoil it. Rows are written together with the window of the next step that
+they make due, so that a process which dies in between leaves nothing to guess.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
 
-from subsystems.telemetry.columns import Pieces
-from subsystems.telemetry.models import Rollup
+from subsystems.telemetry import partitions
+from subsystems.telemetry.columns import Ids, Pieces, joined_pieces, pieces_of
+from subsystems.telemetry.models import DueWindow
+from subsystems.telemetry.packed import FIELDS, packed, unpacked
+from subsystems.telemetry.steps import DAY, MINUTE, PARENT, Step, floor
 
-STEP_SECONDS = 60
-CHUNK = 5_000
-_KEEP_FULLER = """
-ON CONFLICT (series_id, step_seconds, at) DO UPDATE SET
-  "count" = excluded."count", "sum" = excluded."sum", "min" = excluded."min", "max" = excluded."max", "last" = excluded."last"
-WHERE excluded."count" >= telemetry_rollup."count"
-"""  # noqa: E501
-_INTO = 'INSERT INTO telemetry_rollup (series_id, step_seconds, at, "count", "sum", "min", "max", "last") '
+STEP_SECONDS = MINUTE.seconds
+CHUNK = 50_000
+DELETE = 5_000  # series at a time
+_NAMES = 'series_id, at, "count", "sum", "min", "max", "last"'
+_VALUES = ("count", "sum", "min", "max", "last")
+# The same row again is left alone, and with it the disk.
+_KEEP_FULLER = (
+    "ON CONFLICT (series_id, at) DO UPDATE SET "
+    + ", ".join(f'"{name}" = excluded."{name}"' for name in (*_VALUES, "sketch"))
+    + ' WHERE excluded."count" > {table}."count" OR (excluded."count" = {table}."count" AND ('
+    + " OR ".join(f'excluded."{name}" <> {{table}}."{name}"' for name in _VALUES[1:])
+    + "))"
+)
 # A series may be deleted while its samples are still hot: its roll-up then has no place and is left out.
 _SQLITE = (
-    f"{_INTO} SELECT %s, {STEP_SECONDS}, %s, %s, %s, %s, %s, %s "  # noqa: S608 (constants)
-    f"WHERE EXISTS (SELECT 1 FROM telemetry_series WHERE id = %s) {_KEEP_FULLER}"
+    f"INSERT INTO {{table}} ({_NAMES}, sketch) SELECT ?, ?, ?, ?, ?, ?, ?, ? "  # noqa: S608
+    f"WHERE EXISTS (SELECT 1 FROM telemetry_series WHERE id = ?) {_KEEP_FULLER}"
+).replace("?", "%s")
+_STAGING = (
+    'CREATE TEMP TABLE IF NOT EXISTS telemetry_staging (series_id bigint, at bigint, "count" bigint, "sum" float8, '
+    '"min" float8, "max" float8, "last" float8, sketch bytea) ON COMMIT DELETE ROWS'
 )
-_POSTGRESQL = (
-    f"{_INTO} SELECT new.series, {STEP_SECONDS}, new.at, new.n, new.total, new.low, new.high, new.last "  # noqa: S608
-    "FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::float8[], %s::float8[], %s::float8[], %s::float8[]) "
-    "AS new (series, at, n, total, low, high, last) "
-    f"JOIN telemetry_series AS known ON known.id = new.series ORDER BY new.series, new.at {_KEEP_FULLER}"
+_UPSERT = (
+    f"INSERT INTO {{table}} ({_NAMES}, sketch) SELECT staged.* FROM telemetry_staging AS staged "  # noqa: S608
+    f"JOIN telemetry_series AS known ON known.id = staged.series_id ORDER BY 1, 2 {_KEEP_FULLER}"
 )
-_FORGET = (
-    "DELETE FROM telemetry_rollup WHERE id IN "
-    "(SELECT id FROM telemetry_rollup WHERE step_seconds = %s AND at < %s LIMIT %s)"
+_MAKE_DUE = (
+    "INSERT INTO telemetry_duewindow (step_seconds, at, version) VALUES (%s, %s, 1) "
+    "ON CONFLICT (step_seconds, at) DO UPDATE SET version = telemetry_duewindow.version + 1"
 )
+_OF_SERIES_SQLITE = (
+    f"SELECT {_NAMES} FROM {{table}} "  # noqa: S608
+    "WHERE series_id IN (SELECT value FROM json_each(%s)) AND at >= %s AND at < %s ORDER BY 1, 2"
+)
+_OF_ALL_SQLITE = (  # a search for each series, for there is no index by time alone
+    f"SELECT {_NAMES} FROM telemetry_series AS known CROSS JOIN {{table}} AS found "  # noqa: S608
+    "ON found.series_id = known.id AND found.at >= %s AND found.at < %s ORDER BY 1, 2"
+)
+_COPY_OUT = "COPY (SELECT {names} FROM {table} WHERE {wanted} at >= {start} AND at < {end}) TO STDOUT (FORMAT BINARY)"
+_FORGET_SQLITE = "DELETE FROM {table} WHERE series_id = %s AND at >= %s AND at < %s"
 
 
-def write(pieces: Pieces) -> None:
-    """Insert or complete the roll-ups *pieces*; one per series and minute."""
+def write(pieces: Pieces, step: Step = MINUTE) -> None:
+    """Insert or complete the roll-ups *pieces* of *step*; one per series and step. What they make due is noted."""
+    if not len(pieces):
+        return
+    partitions.ensure(step, np.unique(pieces.at).tolist())
     for start in range(0, len(pieces), CHUNK):
-        _write(pieces.where(np.arange(start, min(start + CHUNK, len(pieces)))))
+        with transaction.atomic():
+            part = pieces.where(np.arange(start, min(start + CHUNK, len(pieces))))
+            _make_due(step, part)
+            _write(part, step)
 
 
-def read(series_ids: Sequence[int], start: float, end: float) -> Pieces:
-    """Return the ordered roll-ups of *series_ids* whose minute starts in *start* to *end*."""
-    rows: list[Any] = []
-    for ids in _chunks(series_ids):
-        found = Rollup.objects.filter(series_id__in=ids, step_seconds=STEP_SECONDS, at__gte=start, at__lte=end)
-        rows.extend(found.order_by().values_list("series_id", "at", "count", "sum", "min", "max", "last"))
-    table = np.array(rows, np.float64).reshape(-1, 7)
-    return Pieces(table[:, 0].astype(np.int64), *table[:, 1:].T).ordered()
+def read(series_ids: Sequence[int] | Ids | None, start: float, end: float, step: Step = MINUTE) -> Pieces:
+    """Return the ordered roll-ups of *series_ids* (None: of all) whose step starts in [start, end)."""
+    low, high = int(np.ceil(start)), int(np.ceil(end))
+    ids = None if series_ids is None else np.asarray(series_ids, np.int64).tolist()
+    if (ids is not None and not ids) or low >= high:
+        return joined_pieces([])
+    if connection.vendor == "postgresql":
+        return _copied_out(ids, low, high, step).ordered()
+    return _fetched(ids, low, high, step)
 
 
-def newest() -> int | None:
-    """Return the newest minute that has a roll-up."""
-    newest_row = Rollup.objects.filter(step_seconds=STEP_SECONDS).order_by("-at").values_list("at", flat=True).first()
-    return None if newest_row is None else int(newest_row)
+def due(step: Step, *, before: float) -> list[tuple[int, int]]:
+    """Return (start, version) of each window of *step* that is to be made and has ended before *before*."""
+    ended = DueWindow.objects.filter(step_seconds=step.seconds, at__lte=before - step.seconds)
+    return list(ended.order_by("at").values_list("at", "version"))
 
 
-def forget(before: float, *, batch: int = 10_000) -> int:
-    """Delete roll-ups older than *before*, a batch at a time so that nobody waits long; return how many."""
-    deleted, gone = 0, batch
-    while gone == batch:
-        with connection.cursor() as cursor:
-            cursor.execute(_FORGET, [STEP_SECONDS, int(before), batch])
-            gone = cursor.rowcount
-        deleted += gone
-    return deleted
+def oldest_due() -> int | None:
+    """Return the start of the oldest window of any step that is still to be made."""
+    return DueWindow.objects.order_by("at").values_list("at", flat=True).first()
 
 
-def _write(pieces: Pieces) -> None:
+def settle(step: Step, at: int, version: int) -> None:
+    """Take a window off the list, unless its finer rows have changed since *version*."""
+    DueWindow.objects.filter(step_seconds=step.seconds, at=at, version=version).delete()
+
+
+def forget(start: float, end: float, step: Step = MINUTE) -> int:
+    """Delete the roll-ups of *step* in [start, end), a few at a time so that nobody waits long; return how many."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"DELETE FROM {step.table} WHERE at >= %s AND at < %s", [int(start), int(end)])  # noqa: S608
+            return int(cursor.rowcount)
+        cursor.execute("SELECT id FROM telemetry_series")
+        ids = [pk for (pk,) in cursor.fetchall()]
+        gone = 0
+        for chosen in _chunks(ids, DELETE):
+            rows = [(pk, int(start), int(end)) for pk in chosen]
+            cursor.executemany(_FORGET_SQLITE.format(table=step.table), rows)
+            gone += max(0, cursor.rowcount)
+        return gone
+
+
+def count(start: float, end: float, step: Step = MINUTE) -> tuple[int, int]:
+    """Return how many rows [start, end) holds, and how many samples they sum up."""
+    source = step.table if connection.vendor == "postgresql" else f"telemetry_series AS known CROSS JOIN {step.table}"
+    same = "" if connection.vendor == "postgresql" else "series_id = known.id AND"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'SELECT count(*), coalesce(sum("count"), 0) FROM {source} WHERE {same} at >= %s AND at < %s',  # noqa: S608
+            [int(start), int(end)],
+        )
+        rows, samples = cursor.fetchone()
+    return int(rows), int(samples)
+
+
+def spans(step: Step, *, before: float) -> list[tuple[int, int]]:
+    """Return [start, end) of each day or month of *step* that has rows and has ended before *before*."""
+    found = partitions.spans(step) if partitions.partitioned() else _spans_sqlite(step)
+    return [span for span in found if span[1] <= before]
+
+
+def _make_due(step: Step, pieces: Pieces) -> None:
+    parent = PARENT.get(step.seconds)
+    if parent is None:
+        return
+    windows = np.unique(np.floor(pieces.at / parent) * parent).astype(np.int64).tolist()
+    with connection.cursor() as cursor:
+        cursor.executemany(_MAKE_DUE, [(parent, at) for at in windows])
+
+
+def _write(pieces: Pieces, step: Step) -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(_STAGING)
+            cursor.execute("TRUNCATE telemetry_staging")
+            with cursor.copy("COPY telemetry_staging FROM STDIN (FORMAT BINARY)") as copy:
+                copy.write(packed(pieces))
+            cursor.execute(_UPSERT.format(table=step.table))
+        else:
+            cursor.executemany(_SQLITE.format(table=step.table), _rows(pieces))
+
+
+def _rows(pieces: Pieces) -> list[tuple[Any, ...]]:
     lists = [column.tolist() for column in (pieces.series, pieces.at.astype(np.int64), pieces.count.astype(np.int64))]
     lists += [column.tolist() for column in (pieces.sum, pieces.min, pieces.max, pieces.last)]
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(_POSTGRESQL, lists)
+    return list(zip(*lists, [None] * len(pieces), lists[0], strict=True))
+
+
+def _fetched(ids: list[int] | None, start: int, end: int, step: Step) -> Pieces:
+    with connection.cursor() as cursor:
+        if ids is None:
+            cursor.execute(_OF_ALL_SQLITE.format(table=step.table), [start, end])
         else:
-            cursor.executemany(_SQLITE, list(zip(*lists, lists[0], strict=True)))
+            cursor.execute(_OF_SERIES_SQLITE.format(table=step.table), [json.dumps(ids), start, end])
+        flat = np.fromiter(chain.from_iterable(cursor.fetchall()), np.float64)
+    return pieces_of(flat.reshape(-1, len(FIELDS)))
 
 
-def _chunks(series_ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(series_ids), CHUNK):
-        yield series_ids[start : start + CHUNK]
+def _copied_out(ids: list[int] | None, start: int, end: int, step: Step) -> Pieces:
+    """Read without making an object of any number; only integers are put into the statement."""
+    wanted = "" if ids is None else f"series_id = ANY('{{{','.join(map(str, ids))}}}'::bigint[]) AND"
+    statement = _COPY_OUT.format(names=_NAMES, table=step.table, wanted=wanted, start=start, end=end)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        return unpacked(b"".join(copy))
+
+
+def _spans_sqlite(step: Step) -> list[tuple[int, int]]:
+    """Return the days between the oldest and the newest row: two searches for each series."""
+    edge = f"(SELECT at FROM {step.table} WHERE series_id = known.id ORDER BY at %s LIMIT 1)"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT min({edge % 'ASC'}), max({edge % 'DESC'}) FROM telemetry_series AS known")  # noqa: S608
+        first, last = cursor.fetchone()
+    return [] if first is None else [(at, at + DAY) for at in range(floor(first, DAY), last + 1, DAY)]
+
+
+def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 import time_machine
@@ -13,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 
 from subsystems.kernel.errors import Invalid, TransientError
 from subsystems.recursion.models import System
-from subsystems.telemetry import queries, registry, services, tasks
+from subsystems.telemetry import queries, registry, retention, services, tasks, tiers
 from subsystems.telemetry.columns import Columns
 from subsystems.telemetry.memory import MemoryHotTier
-from subsystems.telemetry.models import Rollup, Series
+from subsystems.telemetry.models import ArchivedDay, FiveMinuteRollup, HourRollup, Rollup, Series
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.store import hot_tier, use_tier
 from tests.support.factories import make_system, make_user
@@ -162,7 +162,7 @@ def test_closed_minutes_are_rolled_up_and_the_open_one_waits(system: System) -> 
     """Count, sum, minimum, maximum and last of each minute (000-60)."""
     record(system, "host-1", "cpu_ratio", [float(n) for n in range(18)])
 
-    services.roll_up(now=NOON + 90)
+    tiers.roll_up(now=NOON + 90)
 
     rollup = Rollup.objects.get()
     assert (rollup.at, rollup.count, rollup.sum) == (NOON, 12, 66.0)
@@ -174,7 +174,7 @@ def test_rolling_up_twice_writes_the_same(system: System) -> None:
     record(system, "host-1", "cpu_ratio", [1.0] * 24)
 
     for _ in range(2):
-        services.roll_up(now=NOON + 120)
+        tiers.roll_up(now=NOON + 120)
 
     assert list(Rollup.objects.order_by("at").values_list("count", flat=True)) == [12, 12]
 
@@ -185,10 +185,10 @@ def test_late_samples_reach_the_roll_up(system: System, late_seconds: float) -> 
     end = NOON + late_seconds
     record(system, "host-1", "m", [1.0])
     record(system, "host-2", "m", [1.0], start=end)
-    services.roll_up(now=end + 60)
+    tiers.roll_up(now=end + 60)
     services.record({"host-1": [Sample("m", NOON + 1, 3.0)]}, system_id=system.pk, now=end + 60)
 
-    services.roll_up(now=end + 120)
+    tiers.roll_up(now=end + 120)
 
     assert Rollup.objects.get(at=NOON, series__source="host-1").sum == 4.0
 
@@ -196,11 +196,11 @@ def test_late_samples_reach_the_roll_up(system: System, late_seconds: float) -> 
 def test_a_restart_does_not_spoil_what_was_rolled_up(system: System) -> None:
     """Half a minute in a new, empty tier never replaces the whole minute in the database."""
     record(system, "host-1", "m", [1.0] * 12)
-    services.roll_up(now=NOON + 60)
+    tiers.roll_up(now=NOON + 60)
     hot_tier().clear()
     services.record({"host-1": [Sample("m", NOON + 59, 9.0)]}, system_id=system.pk, now=NOON + 70)
 
-    services.roll_up(now=NOON + 70)
+    tiers.roll_up(now=NOON + 70)
 
     assert Rollup.objects.get().sum == 12.0
 
@@ -211,30 +211,30 @@ def test_samples_of_a_deleted_series_do_not_stop_the_roll_up(system: System) -> 
     record(system, "host-1", "m", [1.0])
     Series.objects.get(source="gone").delete()
 
-    services.roll_up(now=NOON + 60)
+    tiers.roll_up(now=NOON + 60)
 
     assert Rollup.objects.get().series.source == "host-1"
 
 
-def test_roll_ups_go_after_a_week_in_batches(system: System) -> None:
-    """Requirements 2-26; a large delete must not hold a lock for long."""
+def test_minutes_go_after_a_week_by_whole_days(system: System) -> None:
+    """Requirements 2-26; a day goes as one, which costs a partitioned table nothing."""
     record(system, "host-1", "m", [1.0] * 30, step=60)
-    services.roll_up(now=NOON + 1800)
+    tiers.roll_up(now=NOON + 3600)
 
-    from_then = services.warm.forget(NOON + 600, batch=3)
-    kept = services.forget_rollups(now=NOON + 1800)
+    kept = retention.forget(now=NOON + 7 * 86_400)
 
-    assert (from_then, kept, Rollup.objects.count()) == (10, 0, 20)
-    assert services.forget_rollups(now=NOON + 8 * 86_400) == 20
+    assert (kept, Rollup.objects.count()) == (0, 30)
+    assert retention.forget(now=NOON + 8 * 86_400) == 30
+    assert (Rollup.objects.count(), FiveMinuteRollup.objects.count(), HourRollup.objects.count()) == (0, 6, 1)
 
 
 def test_a_query_reads_both_tiers_without_overlap(system: System) -> None:
     """Two hours: the first only in the roll-ups, the second still hot; each sample counts once."""
     record(system, "host-1", "m", [1.0] * 60, step=60)
-    services.roll_up(now=NOON + 3600)
+    tiers.roll_up(now=NOON + 3600)
     record(system, "host-1", "m", [2.0] * 60, start=NOON + 3600, step=60)
-    services.roll_up(now=NOON + 7200)
-    services.evict(now=NOON + 7200)
+    tiers.roll_up(now=NOON + 7200)
+    tiers.evict(now=NOON + 7200)
 
     found = queries.query([system.pk], "m", start=NOON, end=NOON + 7199, step=1800, agg="count", now=NOON + 7200)
 
@@ -247,22 +247,31 @@ def test_a_query_reads_both_tiers_without_overlap(system: System) -> None:
 def test_a_query_just_after_a_restart_still_shows_the_last_hour(system: System) -> None:
     """The hot tier of one process is empty then, the roll-ups are not."""
     record(system, "host-1", "m", [1.0] * 24)
-    services.roll_up(now=NOON + 120)
+    tiers.roll_up(now=NOON + 120)
     hot_tier().clear()
 
     found = queries.query([system.pk], "m", start=NOON, end=NOON + 120, step=60, agg="sum", now=NOON + 120)
 
     assert found.to_wire() == {
-        "series": [{"metric": "m", "source": "host-1", "labels": {}, "points": [[NOON, 12.0], [NOON + 60, 12.0]]}],
+        "series": [
+            {
+                "metric": "m",
+                "source": "host-1",
+                "labels": {},
+                "points": [[NOON, 12.0], [NOON + 60, 12.0]],
+            }
+        ],
         "tiers": ["warm"],
         "complete": True,
+        "exact": True,
+        "parts": [{"tier": "recent", "step": 60, "from": NOON, "to": NOON + 120}],
     }
 
 
 def test_a_range_that_starts_within_a_minute_starts_there(system: System) -> None:
     """The roll-up of that minute knows more samples, but not those asked for."""
     record(system, "host-1", "m", [1.0] * 24)
-    services.roll_up(now=NOON + 120)
+    tiers.roll_up(now=NOON + 120)
 
     found = queries.query([system.pk], "m", start=NOON + 30, end=NOON + 70, step=10, agg="count", now=NOON + 120)
 
@@ -296,7 +305,7 @@ def test_labels_choose_among_series(system: System) -> None:
 
 def test_a_range_older_than_the_retention_is_called_incomplete(system: System) -> None:
     """Nothing there is not the same as nothing happened."""
-    found = queries.query([system.pk], "m", start=NOON - 8 * 86_400, end=NOON, step=3600, now=NOON)
+    found = queries.query([system.pk], "m", start=NOON - 400 * 86_400, end=NOON, step=86_400, now=NOON)
 
     assert not found.complete
 
@@ -371,7 +380,7 @@ def test_anybody_who_may_trigger_can_roll_up_now() -> None:
 def test_the_cleaning_task_forgets_what_is_past_its_time(system: System) -> None:
     """An hour of samples (000-43), a week of roll-ups (2-26)."""
     record(system, "host-1", "m", [1.0] * 24)
-    services.roll_up(now=NOON + 120)
+    tiers.roll_up(now=NOON + 120)
 
     left = []
     for moment in (NOON + 3600, NOON + 3800, NOON + 8 * 86_400):
@@ -383,15 +392,15 @@ def test_the_cleaning_task_forgets_what_is_past_its_time(system: System) -> None
     assert left[-1] == (0, 0)
 
 
-@pytest.mark.parametrize("model", [Series, Rollup])
-def test_the_admin_shows_series_and_changes_none(client: Client, system: System, model: type) -> None:
+@pytest.mark.parametrize("model", [Series, ArchivedDay])
+def test_the_admin_shows_series_and_days_and_changes_none(client: Client, system: System, model: type) -> None:
     """Measurements are not edited by hand."""
     record(system, "host-1", "m", [1.0] * 24)
-    services.roll_up(now=NOON + 120)
+    ArchivedDay.objects.create(day=date(2026, 1, 1), path="host-1", rows=1, samples=1, bytes=1)
     client.force_login(make_user(superuser=True))
 
     page = client.get(f"/admin/telemetry/{model.__name__.lower()}/?q=host")
 
     assert page.status_code == 200
-    assert "host-1" in page.content.decode()
+    assert "1 result" in page.content.decode()
     assert not site.get_model_admin(model).has_add_permission(page.wsgi_request)

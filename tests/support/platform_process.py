@@ -39,7 +39,7 @@ class Platform:
     """Starts with an empty home; `stop` is the Ctrl-C of `make up`."""
 
     def __init__(self, home: Path) -> None:
-        self.port, self.flower_port = free_port(), free_port()
+        self.port, self.flower_port, self.statsd_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "log"
         self._token = ""
@@ -96,6 +96,7 @@ class Platform:
             "VSM_HOME": str(home),
             "VSM_PORT": str(self.port),
             "VSM_FLOWER_PORT": str(self.flower_port),
+            "VSM_STATSD_PORT": str(self.statsd_port),
             "VSM_ADMIN_USER": "admin",
             "VSM_ADMIN_PASSWORD": PASSWORD,
         }

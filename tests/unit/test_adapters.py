@@ -52,7 +52,15 @@ def test_an_installed_adapter_is_offered_beside_the_built_in_ones(entry_points: 
     """A new kind of unit needs no change of the platform."""
     entry_points("TideAdapter")
 
-    assert adapters.registry().keys() == {"host", "celery_worker", "celery_queue", "http", "agent", "tide"}
+    assert adapters.registry().keys() == {
+        "host",
+        "celery_worker",
+        "celery_queue",
+        "http",
+        "prometheus",
+        "agent",
+        "tide",
+    }
 
 
 @pytest.mark.parametrize("name", ["Missing", "Half", "HostAgain"])
@@ -63,7 +71,7 @@ def test_a_broken_plug_in_is_named_and_left_out(entry_points: Any, name: str, ca
         offered = adapters.registry()
 
     assert "tide" in offered
-    assert len(offered) == 6
+    assert len(offered) == len(adapters.BUILT_IN) + 1
     assert name in caplog.text
 
 

@@ -18,6 +18,7 @@ DOORS = {
     "fast_lane.py", "handlers.py", "inbound.py", "outbox.py", "receiving.py", "relay.py", "topology.py", "wire.py",
     "bulk.py", "projections.py",
     "emission.py", "aggregation.py", "canary.py", "recording.py",
+    "partitions.py", "tiers.py", "retention.py", "cold.py", "archiving.py", "archive_files.py", "exporting.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subsystems.telemetry.columns import Pieces, as_pieces, better, columns, grouped
+from subsystems.telemetry.columns import Pieces, as_pieces, better, columns, grouped, joined, joined_in_time
 
 rows = st.lists(
     st.tuples(st.integers(1, 4), st.integers(0, 400).map(float), st.integers(-50, 50).map(float)), max_size=60
@@ -68,3 +68,20 @@ def test_series_are_not_mixed_when_tiers_are_joined() -> None:
 
     assert samples.series.tolist() == [1]
     assert rollups.series.tolist() == [2]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 59)), max_size=8), max_size=5), st.booleans())
+def test_parts_that_follow_each_other_are_joined_as_if_sorted(minutes: list[list[tuple[int, int]]], even: bool) -> None:
+    """Whether each minute has as many samples of every series or not, nothing is lost or out of order."""
+    if even:
+        minutes = [[(series, at) for series in (1, 2, 3) for _, at in minute] for minute in minutes]
+    parts = [
+        columns([row[0] for row in minute], [60.0 * n + row[1] for row in minute], [float(row[1]) for row in minute])
+        for n, minute in enumerate(minutes)
+    ]
+
+    found, expected = joined_in_time([part.ordered() for part in parts]), joined(parts)
+
+    assert found.series.tolist() == expected.series.tolist()
+    assert found.at.tolist() == expected.at.tolist()
+    assert found.values.tolist() == expected.values.tolist()

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from subsystems.telemetry.samples import Sample, counter_of, labels_text, refusal, series_name, source_refusal
+from subsystems.telemetry.samples import (
+    Sample,
+    counter_of,
+    labels_text,
+    name_refusal,
+    sample_refusal,
+    series_name,
+    source_refusal,
+)
+from subsystems.telemetry.tables import table_of
 
 NOW = 1_790_000_000.0
 
@@ -35,9 +44,14 @@ NOW = 1_790_000_000.0
 )
 def test_a_sample_is_kept_or_refused_by_a_stable_code(sample: Sample, code: str | None) -> None:
     """Senders act on the code; one wrong clock or number must not spoil averages for everybody."""
-    found = refusal(sample, now=NOW)
+    table = table_of({"a": [sample]})
+    refused = [each.code for each in table.rejected]
+    for place in range(len(table)):
+        reason = name_refusal(table.names[0], table.labels[0])
+        reason = reason or sample_refusal(table.at[place], table.values[place], now=NOW)
+        refused += [reason[0]] if reason else []
 
-    assert (found and found[0]) == code
+    assert refused == ([code] if code else [])
 
 
 @pytest.mark.parametrize("source", ["", "x" * 201, "a\nb"], ids=["empty", "too long", "with a line end"])

@@ -10,10 +10,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from subsystems.kernel.moments import moment_of
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import systems_for
 from subsystems.s1_operations.models import Unit
-from vsm_site.api.moments import moment_of
 from vsm_site.api.permissions import caller
 
 

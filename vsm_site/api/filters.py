@@ -14,13 +14,13 @@ from django.db.models import Q, QuerySet
 from alerts.models import Alert, AlertRule, Severity
 from subsystems.health.models import Assessment
 from subsystems.kernel.health import Health
+from subsystems.kernel.moments import moment_of
 from subsystems.kernel.strict_json import LARGEST_INTEGER
 from subsystems.recursion.models import Membership
 from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s3_control.models import TaskRun
 from subsystems.telemetry.models import Series
 from vsm_site.api.fields import MomentField
-from vsm_site.api.moments import moment_of
 
 # The bands of kernel/health.py as conditions on the column (requirements 002-14).
 BANDS = {

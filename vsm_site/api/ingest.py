@@ -1,91 +1,160 @@
-"""Samples from outside, in a plain view: at hundreds of batches a second the framework would be most of the cost."""
+"""The road of samples from outside: a token, a body that is unpacked and decoded, one call, an answer.
+
+It knows neither Django's requests nor ASGI: `vsm_site.ingest_asgi` brings whole requests here, past the framework,
+whose middleware would be most of the cost. The plain view does the same for whoever reaches Django's own addresses.
+"""
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import (
-    APIException,
-    AuthenticationFailed,
-    NotAuthenticated,
-    PermissionDenied,
-    UnsupportedMediaType,
-)
+from rest_framework.exceptions import APIException, UnsupportedMediaType
 
-from subsystems.kernel import strict_json
 from subsystems.kernel.errors import Refused, TransientError
 from subsystems.messaging import limits
-from subsystems.recursion.models import ApiToken, System
-from subsystems.recursion.queries import holds
-from subsystems.s1_operations import services
+from subsystems.s1_operations.services import receive_table
+from subsystems.telemetry.doors import batches
+from subsystems.telemetry.doors.batches import Batch
+from subsystems.telemetry.doors.packed_columns import read_msgpack
+from subsystems.telemetry.doors.quick import read_json
+from subsystems.telemetry.samples import Outcome
 from vsm_site.api import problems
-from vsm_site.api.authentication import principal
-from vsm_site.api.batches import batch_of
+from vsm_site.api.grants import grant_of
 from vsm_site.api.parsers import inflate, read_bounded
-from vsm_site.api.systems import choose_system
+from vsm_site.api.renderers import PROBLEM_TYPE
+
+FORESEEN = (Refused, TransientError, APIException, OperationalError)
+JSON, MSGPACK = "application/json", "application/msgpack"
+JSON_TYPES = {JSON, ""}
+MSGPACK_TYPES = {MSGPACK, "application/x-msgpack", "application/vnd.msgpack"}
+LOST = "store_unavailable"
 
 
-class _Nobody(NotAuthenticated):
-    """No token at all; the header says what would be one."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A whole request; the names of headers are small."""
 
-    default_detail = "Samples need a token: Authorization: Bearer <token>."
-    auth_header = 'Bearer realm="vsm"'
+    method: str
+    headers: Mapping[str, str]
+    body: bytes = b""
 
-
-class _Unknown(AuthenticationFailed):
-    """A token that is not valid."""
-
-    default_detail = "This token is not valid."
-    auth_header = 'Bearer realm="vsm"'
-
-
-@csrf_exempt  # only a token is let in, and a browser never sends one by itself
-def ingest(request: HttpRequest) -> HttpResponse:
-    """Record one batch. Answers 202 with what was accepted and, by index, what was not."""
-    if request.method != "POST":
-        response = problems.problem(405, "method_not_allowed", "Samples are posted.")
-        response["Allow"] = "POST"
-        return response
-    try:
-        return JsonResponse(_receive(request), status=202)
-    except (Refused, TransientError, APIException) as error:
-        return problems.answer(error)
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _receive(request: HttpRequest) -> dict[str, Any]:
-    token = _ingest_token(request)
-    limits.check_ingest(token.pk, token.system_id)
-    body = strict_json.loads(_body(request))
-    batch = batch_of(body, now=time.time())
-    outcome = services.receive_batch(_system(token, body), batch.source, batch.samples)
-    return batch.with_outcome(outcome)
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def _ingest_token(request: HttpRequest) -> ApiToken:
-    """Return the token. A session is no way in: a page of another site could make a browser use one."""
-    user, token = principal(request) or (None, None)
-    if user is None or token is None:
-        known = "Authorization" in request.headers
-        raise _Unknown() if known else _Nobody()
-    if not holds(user, "ingest", token):
-        raise PermissionDenied("This needs the scope 'ingest', which this token does not hold.")
-    return token
+class Door(Protocol):
+    """One address where samples are pushed. Both functions may block."""
+
+    def receive(self, question: Question) -> Reply: ...
+    def problem(self, document: Mapping[str, Any], headers: Mapping[str, str], question: Question) -> Reply: ...
 
 
-def _system(token: ApiToken, body: dict[str, Any]) -> System:
-    return choose_system(token.user, token, "ingest", body.get("system"))
+class StoreAway(TransientError):
+    """Nothing of a request could be kept because the hot tier does not answer."""
 
 
-def _body(request: HttpRequest) -> bytes:
-    if request.content_type not in {"application/json", ""}:
-        raise UnsupportedMediaType(request.content_type or "")
-    raw = read_bounded(request)
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding == "identity":
-        return raw
+class Batches:
+    """`/api/v1/ingest/`: rows and columns in JSON, columns in MessagePack."""
+
+    def receive(self, question: Question) -> Reply:
+        grant = admit(question)
+        batch = decode(question)
+        outcome = keep(grant.system(batch.system), batch)
+        return Reply(202, batches.answer(outcome))
+
+    def problem(self, document: Mapping[str, Any], headers: Mapping[str, str], question: Question) -> Reply:
+        return Reply(document["status"], json.dumps(document).encode(), PROBLEM_TYPE, headers)
+
+
+def admit(question: Question) -> Any:
+    """Return the grant of a request's token, whose rate is held. Raises what the problem documents describe."""
+    grant = grant_of(question.headers.get("authorization"))
+    limits.check_ingest(grant.token.pk, grant.token.system_id)
+    return grant
+
+
+def decode(question: Question) -> Batch:
+    """Return the batch in a request's body."""
+    kind = question.content_type
+    if kind in JSON_TYPES:
+        return read_json(unpacked(question), now=time.time())
+    if kind in MSGPACK_TYPES:
+        return read_msgpack(unpacked(question))
+    raise UnsupportedMediaType(kind)
+
+
+def unpacked(question: Question) -> bytes:
+    """Return the body as it was before it was packed."""
+    encoding = question.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in {"identity", ""}:
+        return question.body
     if encoding != "gzip":
         raise UnsupportedMediaType(encoding, detail="A body may be packed with gzip and nothing else.")
-    return inflate(raw)
+    return inflate(question.body)
+
+
+def keep(system: Any, batch: Batch) -> Outcome:
+    """Record a batch. Raises StoreAway when all of it was lost: then the sender should try again."""
+    outcome = receive_table(system, batch.table)
+    if not outcome.accepted and any(each.code == LOST for each in outcome.rejected):
+        raise StoreAway
+    return outcome
+
+
+def respond(door: Door, question: Question) -> Reply:
+    """Answer a request; a mistake nobody foresaw is raised."""
+    if question.method != "POST":
+        return refuse(door, question, 405, "method_not_allowed", "Samples are posted.", {"Allow": "POST"})
+    try:
+        return door.receive(question)
+    except FORESEEN as error:
+        described = problems.describe(error)
+        if described is None:
+            raise
+        return door.problem(*described, question)
+
+
+def refuse(
+    door: Door, question: Question, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Reply:
+    """Return a problem as *door* says it."""
+    return door.problem(problems.document(status, code, detail), headers or {}, question)
+
+
+def view_of(door: Door) -> Callable[[HttpRequest], HttpResponse]:
+    """Return a plain view for *door*."""
+
+    @csrf_exempt  # only a token is let in, and a browser never sends one by itself
+    def view(request: HttpRequest) -> HttpResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        question = Question(request.method or "", headers)
+        try:
+            question = Question(question.method, headers, read_bounded(request))
+        except APIException as error:
+            reply = door.problem(*(problems.describe(error) or ({}, {})), question)
+        else:
+            reply = respond(door, question)
+        return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type, headers=reply.headers)
+
+    return view
+
+
+ingest = Batches()

@@ -25,6 +25,7 @@ PROBLEM = {
     },
 }
 _MOMENT = {"description": "RFC 3339 with a zone, or epoch seconds", "oneOf": [{"type": "string"}, {"type": "number"}]}
+_LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
 _SAMPLE = {
     "type": "object",
     "required": ["metric", "value"],
@@ -32,7 +33,7 @@ _SAMPLE = {
         "metric": {"type": "string"},
         "value": {"type": "number"},
         "at": _MOMENT,
-        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "labels": _LABELS,
     },
 }
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -53,6 +54,7 @@ COLUMNS = {
         "source": {"type": "string"},
         "system": {"type": "string"},
         "metrics": {"type": "array", "items": {"type": "string"}},
+        "labels": {"type": "array", "items": _LABELS, "description": "One object per metric"},
         "at": _NUMBERS,
         "values": {"type": "array", "items": _VALUES, "description": "One row per metric, one value per time"},
     },
@@ -82,7 +84,13 @@ INGEST = {
         "description": "Push a batch of samples as rows or as columns; the body may be packed with gzip.",
         "tags": ["ingest"],
         "security": [{"token": []}],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"oneOf": [ROWS, COLUMNS]}}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"oneOf": [ROWS, COLUMNS]}},
+                "application/msgpack": {"schema": COLUMNS},
+            },
+        },
         "responses": {"202": {"description": "Taken in", "content": {"application/json": {"schema": OUTCOME}}}},
     }
 }

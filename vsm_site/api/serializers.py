@@ -17,7 +17,6 @@ from subsystems.s1_operations import queries as operations_queries
 from subsystems.s1_operations.models import Unit
 from subsystems.s3_control import queries as control_queries
 from subsystems.s3_control.models import TaskRun
-from subsystems.telemetry.columns import AGGREGATES
 from subsystems.telemetry.models import Series
 from vsm_site.api.fields import FiniteField, MomentField, SystemField, UnitField
 
@@ -105,35 +104,8 @@ class RangeSerializer(Plain):
         return attrs
 
 
-class QuerySerializer(RangeSerializer):
-    metric = serializers.CharField(max_length=120)
-    source = serializers.CharField(max_length=200, required=False)  # type: ignore[assignment]
-    labels = serializers.CharField(max_length=2000, required=False, help_text='As JSON: `{"queue": "mail"}`')
-    step = FiniteField(required=False, min_value=1, help_text="Seconds; without it about 300 points")
-    agg = serializers.ChoiceField(choices=AGGREGATES, default="avg")
-    system = SystemField(required=False, help_text="Without it, every system that you may read")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
-        attrs.setdefault("step", max(1.0, (attrs["end"] - attrs["start"]) // 300))
-        return attrs
-
-
 class SamplesQuerySerializer(RangeSerializer):
     metric = serializers.CharField(max_length=120)
-
-
-class PointsSerializer(Plain):
-    metric = serializers.CharField()
-    source = serializers.CharField()  # type: ignore[assignment]
-    labels = serializers.DictField(child=serializers.CharField())
-    points = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
-
-
-class QueryAnswerSerializer(Plain):
-    series = PointsSerializer(many=True)
-    tiers = serializers.ListField(child=serializers.CharField())
-    complete = serializers.BooleanField()
 
 
 class SamplesLineSerializer(Plain):

@@ -7,7 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.routers import DefaultRouter
 
-from vsm_site.api.ingest import ingest
+from vsm_site.api.ingest import ingest, view_of
 from vsm_site.api.views import access, alerts, events, health, messages, operations, signals, tasks, telemetry
 from vsm_site.api.views.root import RootView, SchemaView
 
@@ -47,8 +47,9 @@ urlpatterns = [
     path("docs/", docs, name="docs"),
     path("v1/", RootView.as_view(), name="root"),
     path("v1/me/", access.MeView.as_view(), name="me"),
-    path("v1/ingest/", ingest, name="ingest"),
+    path("v1/ingest/", view_of(ingest), name="ingest"),
     path("v1/query/", telemetry.QueryView.as_view(), name="query"),
+    path("v1/export/", telemetry.ExportView.as_view(), name="export"),
     path("v1/viability/", health.ViabilityView.as_view(), name="viability"),
     path("v1/events/verify/", events.VerifyView.as_view(), name="events-verify"),
     path("v1/events/replay/", events.ReplayView.as_view(), name="events-replay"),

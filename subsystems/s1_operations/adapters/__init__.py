@@ -11,10 +11,13 @@ from subsystems.s1_operations.adapters.base import Adapter
 from subsystems.s1_operations.adapters.celery_fleet import QueueAdapter, WorkerAdapter
 from subsystems.s1_operations.adapters.host import HostAdapter
 from subsystems.s1_operations.adapters.http import HttpAdapter
+from subsystems.s1_operations.adapters.prometheus import PrometheusAdapter
 
 logger = logging.getLogger(__name__)
 ENTRY_POINTS = "vsm.adapters"
-BUILT_IN: tuple[type[Adapter], ...] = (HostAdapter, WorkerAdapter, QueueAdapter, HttpAdapter, AgentAdapter)
+BUILT_IN: tuple[type[Adapter], ...] = (
+    HostAdapter, WorkerAdapter, QueueAdapter, HttpAdapter, PrometheusAdapter, AgentAdapter,
+)  # fmt: skip
 
 
 @cache

@@ -13,6 +13,7 @@ from subsystems.s1_operations.adapters import base
 SILENT_AFTER_SECONDS = 15.0
 MEMORY = {"soft": 0.8, "hard": 0.98}
 CPU = {"soft": 0.85, "hard": 1.0}
+HEALTH_METRICS = frozenset({"memory_ratio", "cpu_ratio"})
 
 
 class AgentConfig(base.Config):

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from subsystems.telemetry.tables import Table
+
 UNIT_TIMEOUT_SECONDS = 1.0  # 002-18: one unit
 CYCLE_TIMEOUT_SECONDS = 3.0  # 002-18: all of them
 T = TypeVar("T")
@@ -66,6 +68,8 @@ class Reading:
     heard: bool = True
     name: str = ""
     fleet_id: int | None = None
+    # For those who bring many samples: recorded beside the metrics. asyncio shows what its futures hold: not this.
+    table: Table | None = field(default=None, repr=False)
 
 
 @dataclass

@@ -19,6 +19,7 @@ LISTS = {
     "fleets": "api:fleet-list",
     "series": "api:series-list",
     "query": "api:query",
+    "export": "api:export",
     "ingest": "api:ingest",
     "assessments": "api:assessment-list",
     "viability": "api:viability",

@@ -14,7 +14,8 @@ from subsystems.algedonic.canary import Watch
 from subsystems.messaging.inbound import Inbound
 from subsystems.messaging.relay import Relay
 from subsystems.s1_operations import receiver
-from vsm_site import embedded
+from vsm_site import embedded, statsd_server
+from vsm_site.amqp_ingest import AmqpIngest
 from vsm_site.celery import app
 from vsm_site.first_run import Logins, greeting, prepare
 from vsm_site.flower_server import FlowerServer
@@ -50,7 +51,12 @@ class Command(BaseCommand):
             parts.append(
                 FlowerServer(app, host=host, port=flower_port, user=logins.user, password=logins.flower_password)
             )
-        parts += [embedded.Functions(receiver.start_all, receiver.stop_all), embedded.Beat(app)]
+        parts += [
+            *statsd_server.configured(),
+            AmqpIngest(),
+            embedded.Functions(receiver.start_all, receiver.stop_all),
+            embedded.Beat(app),
+        ]
         embedded.run(parts, "vsm_site.asgi:application", bound, lambda: self._greet(host, port, flower_port, logins))
         lock.close()
         self.stdout.write("Stopped.")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from subsystems.kernel.errors import Invalid
-from subsystems.telemetry.samples import Outcome, Rejection, Sample
-from vsm_site.api.batches import MAX_SAMPLES, batch_of
+from subsystems.telemetry.doors.batches import MAX_SAMPLES
+from subsystems.telemetry.doors.careful import batch_of
+from subsystems.telemetry.tables import Table
 
 NOW = 1_800_000_000.0
 GOOD = {"metric": "cpu", "value": 0.3}
@@ -28,28 +29,35 @@ def table(**changes: Any) -> dict[str, Any]:
     }
 
 
+def samples(table: Table) -> list[tuple[str, float, float]]:
+    """Return the metric, time and value of each sample."""
+    metrics = [table.names[code][1] for code in table.codes]
+    return list(zip(metrics, table.at.tolist(), table.values.tolist(), strict=True))
+
+
 def test_rows_become_samples() -> None:
     """The contract's example, word for word."""
     body = rows({"metric": "cpu", "value": 0.3, "at": "2026-11-20T09:00:00Z", "labels": {"core": "1"}})
 
-    batch = batch_of(body, now=NOW)
+    found = batch_of(body, now=NOW).table
 
-    assert batch.source == "billing-1"
-    assert batch.samples == [Sample("cpu", 1795165200.0, 0.3, {"core": "1"})]
+    assert found.names == [("billing-1", "cpu", 'core="1"')]
+    assert found.labels == [{"core": "1"}]
+    assert samples(found) == [("cpu", 1795165200.0, 0.3)]
 
 
 def test_a_sample_without_a_time_is_of_now() -> None:
     """A shell script has no clock of its own to quote."""
-    batch = batch_of(rows(GOOD), now=NOW)
+    found = batch_of(rows(GOOD), now=NOW).table
 
-    assert batch.samples[0].at == NOW
+    assert found.at.tolist() == [NOW]
 
 
 def test_columns_become_samples_metric_by_metric() -> None:
     """An agent with many metrics sends each time once."""
-    batch = batch_of(table(), now=NOW)
+    found = batch_of(table(), now=NOW).table
 
-    assert [(each.metric, each.at, each.value) for each in batch.samples] == [
+    assert samples(found) == [
         ("cpu", 1, 0.1),
         ("cpu", 2, 0.2),
         ("memory", 1, 3.0),
@@ -59,10 +67,10 @@ def test_columns_become_samples_metric_by_metric() -> None:
 
 def test_null_in_a_column_is_no_sample() -> None:
     """What was not measured is absent, and nobody is blamed for it."""
-    batch = batch_of(table(values=[[0.1, None], [None, 4]]), now=NOW)
+    found = batch_of(table(values=[[0.1, None], [None, 4]]), now=NOW).table
 
-    assert len(batch.samples) == 2
-    assert batch.rejected == []
+    assert [found.index(place) for place in range(len(found))] == [0, 3]
+    assert found.rejected == []
 
 
 @pytest.mark.parametrize(
@@ -78,14 +86,15 @@ def test_null_in_a_column_is_no_sample() -> None:
         pytest.param({**GOOD, "at": "2026-11-20T09:00:00"}, "bad_time", id="a time without a zone"),
         pytest.param({**GOOD, "at": [1]}, "bad_time", id="a list for a time"),
         pytest.param({**GOOD, "labels": "core"}, "bad_labels", id="a text for labels"),
+        pytest.param({**GOOD, "labels": {"core": 1}}, "bad_labels", id="a number for a label"),
     ],
 )
 def test_one_bad_row_is_rejected_by_index_and_the_others_stay(sample: Any, code: str) -> None:
     """An agent with one broken sensor must not lose the rest."""
-    batch = batch_of(rows(GOOD, sample, GOOD), now=NOW)
+    found = batch_of(rows(GOOD, sample, GOOD), now=NOW).table
 
-    assert len(batch.samples) == 2
-    assert [(each.index, each.code) for each in batch.rejected] == [(1, code)]
+    assert [found.index(place) for place in range(len(found))] == [0, 2]
+    assert [(each.index, each.code) for each in found.rejected] == [(1, code)]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +114,8 @@ def test_one_bad_row_is_rejected_by_index_and_the_others_stay(sample: Any, code:
         pytest.param(table(values=[1, 2]), "values", id="numbers for rows"),
         pytest.param(table(values=[[1, 2]]), "values", id="a row too few"),
         pytest.param(table(values=[[1], [2]]), "values", id="a value too few"),
+        pytest.param(table(labels=[{}]), "labels", id="labels for one of two"),
+        pytest.param(table(labels=[{}, {"a": 1}]), "labels", id="a number for a label"),
         pytest.param(table(metrics=["m"] * 400, at=[1] * 400, values=[[1] * 400] * 400), "values", id="a large table"),
     ],
 )
@@ -114,13 +125,3 @@ def test_a_batch_of_the_wrong_shape_names_the_field(body: dict[str, Any], field:
         batch_of(body, now=NOW)
 
     assert caught.value.field == field
-
-
-def test_what_the_store_rejects_is_told_by_the_sender_s_own_index() -> None:
-    """The store never saw the sample that could not be read, so it counts differently."""
-    batch = batch_of(rows("broken", GOOD, GOOD), now=NOW)
-
-    answer = batch.with_outcome(Outcome(1, [Rejection(1, "future", "Too early.")]))
-
-    assert answer["accepted"] == 1
-    assert [(each["index"], each["code"]) for each in answer["rejected"]] == [(0, "bad_sample"), (2, "future")]

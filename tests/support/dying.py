@@ -1,0 +1,75 @@
+"""A process that dies at its k-th step, a statement in the database, a script in Redis or an operation on a file.
+
+It is forked, so that each of some hundred deaths costs milliseconds; it ends by `os._exit`, which is what `kill -9`
+leaves behind: open transactions, unfinished files, and nothing tidied up.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+
+DIED, SURVIVED, FAILED = 9, 0, 1
+_kept: list[Any] = []  # what a child must not close, for its parent still uses it
+
+
+class Step:
+    """Counts steps down; the last one is the death, before or after it is done."""
+
+    def __init__(self, left: int, *, after: bool) -> None:
+        self._left, self._after = left, after
+
+    def run(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            os._exit(DIED)
+        found = work(*args, **options)
+        if self._left == 0:
+            os._exit(DIED)
+        return found
+
+
+class Filesystem:
+    """A filesystem of pyarrow each of whose calls is a step."""
+
+    STEPS = {"create_dir", "open_output_stream", "move", "delete_file", "open_input_stream", "open_input_file"}
+
+    def __init__(self, real: Any, step: Step) -> None:
+        self._real, self._step = real, step
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._real, name)
+        if name not in self.STEPS:
+            return found
+        return lambda *args, **options: self._step.run(found, *args, **options)
+
+
+def dies_at(k: int, work: Callable[[Step], object], *, after: bool = False) -> bool:
+    """Do *work* in a process that dies at step *k*; return False when there were fewer steps."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer versions warn of every fork beside threads
+        child = os.fork()
+    if child == 0:
+        _die_in_child(Step(k, after=after), work)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (DIED, SURVIVED), f"the child ended with {code}"
+    return code == DIED
+
+
+def _die_in_child(step: Step, work: Callable[[Step], object]) -> None:
+    code = FAILED
+    try:
+        for connection in connections.all():
+            _kept.append(connection.connection)
+            connection.connection = None
+            connection.connect()
+            connection.execute_wrappers.append(lambda run, *args: step.run(run, *args))
+        work(step)
+        code = SURVIVED
+    finally:
+        os._exit(code)
