@@ -157,3 +157,4 @@ class Watch:
                 logger.warning("The database is away (%s): the algedonic lane is not watched.", error)
                 connections.close_all()
             close_old_connections()
+        connections.close_all()

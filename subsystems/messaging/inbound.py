@@ -64,6 +64,7 @@ class Inbound:
             finally:
                 connection.collect(socket_timeout=0.1)
             self._stopped.wait(PAUSE_SECONDS)
+        connections.close_all()
 
     def _consume(self, connection: Connection) -> None:
         channel = connection.channel()

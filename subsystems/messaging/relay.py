@@ -68,6 +68,7 @@ class Relay:
             close_old_connections()
             if pause:
                 self._stopped.wait(pause)
+        connections.close_all()
 
     def _send(self, wire: Wire) -> bool:
         """Send what is due; return whether there may be more."""
