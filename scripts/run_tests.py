@@ -15,7 +15,8 @@ from pathlib import Path
 import services
 
 ROOT = Path(__file__).resolve().parent.parent
-EMBEDDED = ["tests/unit", "tests/integration", "tests/browser"]
+EMBEDDED = ["tests/unit", "tests/integration"]
+BROWSER = ["tests/browser"]
 SERVICES = ["tests/integration", "tests/services"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OURS = ("VSM_", "DATABASE_URL")  # what the caller's shell says of a platform must not reach a test
@@ -41,10 +42,10 @@ def main() -> int:
         urls = {}
         not_run.add("the services profile (RabbitMQ, Redis and PostgreSQL are needed)")
 
-    runs = [("embedded", EMBEDDED, {})]
+    runs = [("embedded", EMBEDDED, {}), ("embedded", BROWSER, {})]
     if urls:
         runs.append(("services", SERVICES, {"VSM_PROFILE": "services", **urls}))
-    # Side by side, because both spend most of their time waiting for something that is told to be slow.
+    # Side by side, because each spends most of its time waiting for something that is told to be slow.
     with ThreadPoolExecutor() as pool:
         outcomes = [pool.submit(run_pytest, *run) for run in runs]
         for outcome in as_completed(outcomes):
@@ -89,7 +90,7 @@ def run_pytest(profile: str, folders: list[str], variables: dict[str, str]) -> O
             command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         skipped = json.loads(report.read_text()) if report.exists() else {}
-    title = f"\n== {profile} profile\n"
+    title = f"\n== {profile} profile: {' '.join(folders)}\n"
     return Outcome(
         done.returncode != 0, {f"{count} x {reason}" for reason, count in skipped.items()}, title + done.stdout
     )

@@ -27,3 +27,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # tests lo
 if DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":  # noqa: F405
     # A name of this run: whoever else tests on the same server must not drop the database under it.
     DATABASES["default"]["TEST"] = {"NAME": f"test_vsm_{os.getpid()}"}  # noqa: F405
+    # Threads that outlive a test give their connections back after each piece of work.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405

@@ -71,7 +71,7 @@ def test_a_roll_up_killed_at_any_step_loses_and_doubles_nothing(
     deaths = 0
     while deaths < MOST_STEPS and dies_at(deaths + 1, _roll_up, after=after):
         deaths += 1
-        wait_for(_nobody_else_connected)
+        wait_for(_the_dead_are_gone)
         if deaths == 10:  # meanwhile more arrives, late too
             hot_tier().append(samples.where(slice(half, None)))
     tiers.roll_up(now=MIDNIGHT + HOUR)
@@ -92,14 +92,14 @@ def _archive(now: float) -> Any:
     return work
 
 
-def _nobody_else_connected() -> bool:
+def _the_dead_are_gone() -> bool:
     """Return whether the server has noticed the death: until then it keeps the locks of the dead."""
     if connection.vendor != "postgresql":
         return True
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend'"
+            " AND application_name = 'dying'"
         )
         return bool(cursor.fetchone()[0] == 0)
 
@@ -119,7 +119,7 @@ def test_archiving_killed_at_any_step_tears_nothing(system: System, settings: An
     deaths = 0
     while deaths < MOST_STEPS and dies_at(deaths + 1, _archive(now), after=after):
         deaths += 1
-        wait_for(_nobody_else_connected)
+        wait_for(_the_dead_are_gone)
         found = queries.query([system.pk], "m", **asked)
         assert [line.values.sum() for line in found.series] == [192.0, 192.0], f"after death {deaths}"
         for path in (tmp_path / "archive" / "minutes").rglob("*.parquet"):

@@ -68,6 +68,8 @@ def _die_in_child(step: Step, work: Callable[[Step], object]) -> None:
             _kept.append(connection.connection)
             connection.connection = None
             connection.connect()
+            if connection.vendor == "postgresql":
+                connection.cursor().execute("SET application_name = 'dying'")
             connection.execute_wrappers.append(lambda run, *args: step.run(run, *args))
         work(step)
         code = SURVIVED
