@@ -25,6 +25,7 @@ from subsystems.s1_operations.adapters.base import Reading
 from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
 from subsystems.telemetry.queries import latest, window
 from tests.support.factories import make_unit
+from tests.support.writers import hang_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,6 +35,7 @@ class LocalServer:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self._writers: list[asyncio.StreamWriter] = []
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
@@ -46,8 +48,10 @@ class LocalServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        await hang_up(self._writers)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         with suppress(OSError, asyncio.IncompleteReadError):
             path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
             self.asked.append(path)

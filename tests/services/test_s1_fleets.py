@@ -25,6 +25,7 @@ from subsystems.s1_operations.queries import broker_url, fleet_ref
 from subsystems.s1_operations.receiver import FleetReceiver
 from subsystems.telemetry.queries import latest
 from tests.support.watched_app import eventually, producer, watched_worker
+from tests.support.writers import hang_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BROKERS = ["amqp", "redis"]
@@ -166,6 +167,7 @@ class Gate:
     def __init__(self, host: str, port: int) -> None:
         self._behind = (host, port)
         self.is_open, self.came = False, 0
+        self._writers: list[asyncio.StreamWriter] = []
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
@@ -182,11 +184,14 @@ class Gate:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        await hang_up(self._writers)
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.came += 1
+        self._writers.append(writer)
         if self.is_open:
             there, back = await asyncio.open_connection(*self._behind)
+            self._writers.append(back)
             await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
         writer.close()
 
