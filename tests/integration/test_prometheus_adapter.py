@@ -19,17 +19,17 @@ from subsystems.telemetry import queries
 
 pytestmark = pytest.mark.django_db
 PAGE = b'# TYPE hits counter\nhits_total{code="200"} 3\nup 1\n'
+BODIES = {  # made once: packing the bomb takes longer than a page may
+    "/metrics": PAGE, "/packed": gzip.compress(PAGE), "/broken": b"no page at all\n",
+    "/bomb": gzip.compress(b"a 1\n" * prometheus.PAGE_BYTES), "/notgzip": b"x" * 50,
+}  # fmt: skip
 
 
 class Exporter(BaseHTTPRequestHandler):
     """Answers each path in its own way."""
 
     def do_GET(self) -> None:
-        bodies = {
-            "/metrics": PAGE, "/packed": gzip.compress(PAGE), "/broken": b"no page at all\n",
-            "/bomb": gzip.compress(b"a 1\n" * prometheus.PAGE_BYTES), "/notgzip": b"x" * 50,
-        }  # fmt: skip
-        body = bodies.get(self.path)
+        body = BODIES.get(self.path)
         self.send_response(200 if body else 404)
         if self.path in {"/packed", "/bomb", "/notgzip"}:
             self.send_header("Content-Encoding", "gzip")
