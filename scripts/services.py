@@ -28,6 +28,8 @@ HOST = "127.0.0.1"
 PATIENCE_SECONDS = 60
 TEST_VHOST = "vsm-test"  # so that a running platform's workers never take a test's messages
 TEST_REDIS_DATABASE = 15
+# As pytest-xdist names them; `tests/settings.py` gives each a part of the servers.
+TEST_WORKERS = ("gw0", "gw1", "gw2")
 
 
 class Unavailable(Exception):
@@ -158,6 +160,13 @@ def make_vhost(name: str) -> bool:
     return all(
         subprocess.run(["rabbitmqctl", "-q", *step], capture_output=True, check=False).returncode == 0 for step in steps
     )
+
+
+def can_divide(found: dict[str, str]) -> bool:
+    """Return whether several runs of tests at once can have virtual hosts of their own, which are made here."""
+    if not found[RABBITMQ.variable].endswith(f"/{TEST_VHOST}"):
+        return False
+    return all(make_vhost(f"{TEST_VHOST}-{worker}") for worker in TEST_WORKERS)
 
 
 def redis_url(in_container: bool, for_tests: bool) -> str:

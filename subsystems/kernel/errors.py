@@ -33,6 +33,12 @@ class NotListed(Refused):
     code = "not_listed"
 
 
+class Forbidden(Refused):
+    """Somebody else may do this (HTTP 403)."""
+
+    code = "permission_denied"
+
+
 class Invalid(Refused):
     """A field has a value that cannot be used (HTTP 400)."""
 

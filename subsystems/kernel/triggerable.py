@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,6 +37,26 @@ class Triggerable:
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the arguments."""
         return self.arguments.model_json_schema()
+
+
+Progress = Callable[[int, int], None]
+_hears: ContextVar[Progress | None] = ContextVar("hears_progress", default=None)
+
+
+@contextmanager
+def hearing_progress(hear: Progress) -> Iterator[None]:
+    """Let *hear* be told how far what runs inside has come."""
+    token = _hears.set(hear)
+    try:
+        yield
+    finally:
+        _hears.reset(token)
+
+
+def tell_progress(done: int, total: int) -> None:
+    """Say that *done* of *total* are done, to whoever follows the run; long functions do so every minute or so."""
+    if hear := _hears.get():
+        hear(done, total)
 
 
 _register: dict[str, Triggerable] = {}
