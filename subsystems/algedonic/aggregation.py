@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -21,16 +21,19 @@ from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.pressure import ChannelFull
 
 logger = logging.getLogger(__name__)
+# The lock makes neighbours see each other: without it the fifth and the sixth, recorded at once, each see five.
+REMEMBERED = """
+    INSERT INTO algedonic_signalpattern (system_id, source, type, recent, noted_at) VALUES (%s, %s, %s, '[]', %s)
+    ON CONFLICT (system_id, source, type) DO UPDATE SET noted_at = excluded.noted_at
+    RETURNING *
+"""
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def detect(signal: Signal, *, at: datetime) -> Signal | None:
     """Note that *signal* was felt at *at*; return the aggregate that this raised or counted one more in, if any."""
     policy = queries.policy_of(signal.system_id)
-    # The lock makes neighbours see each other: without it the fifth and the sixth, recorded at once, each see five.
-    row, _ = SignalPattern.objects.select_for_update().get_or_create(
-        system_id=signal.system_id, source=signal.source, type=signal.type
-    )
+    row = _locked_memory(signal)
     memory, outcome = patterns.note(Memory(row.recent, row.fired_at), at.timestamp(), queries.pattern_rules(policy))
     if outcome is Outcome.FIRES:
         row.aggregate = _raise_aggregate(signal, len(memory.recent), policy, at)
@@ -40,6 +43,12 @@ def detect(signal: Signal, *, at: datetime) -> Signal | None:
     row.recent, row.fired_at, row.noted_at = list(memory.recent), memory.fired_at, timezone.now()
     row.save(update_fields=["recent", "fired_at", "aggregate", "noted_at"])
     return row.aggregate if outcome is not Outcome.NOTHING else None
+
+
+def _locked_memory(signal: Signal) -> SignalPattern:
+    """Return what is remembered of the source and type of *signal*, locked until the end of the transaction."""
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    return SignalPattern.objects.raw(REMEMBERED, [signal.system_id, signal.source, str(signal.type), now])[0]
 
 
 def _raise_aggregate(signal: Signal, count: int, policy: SignalPolicy, at: datetime) -> Signal | None:

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, cast
+
+from subsystems.kernel import plug_ins
 
 logger = logging.getLogger(__name__)
 ENTRY_POINTS = "vsm.alert_handlers"
@@ -60,5 +61,5 @@ def tell(told: Told) -> None:
 @cache
 def discover() -> None:
     """Load the handlers of installed projects, once per process."""
-    for entry in entry_points(group=ENTRY_POINTS):
-        _handlers.setdefault(entry.name, entry.load())
+    for name, handler in plug_ins.loaded(ENTRY_POINTS):
+        _handlers.setdefault(name, cast(AlertHandler, handler))

@@ -7,8 +7,11 @@ directly. So this must run outside the lane: in a thread of the relay and in the
 from __future__ import annotations
 
 import logging
+import random
 import threading
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections, transaction
 from django.db.models import F, Max
@@ -18,25 +21,34 @@ from subsystems.algedonic import emission, lane, queries
 from subsystems.algedonic.intensity import SignalType
 from subsystems.algedonic.models import CanaryRun, Lane, Signal, SignalRoute
 from subsystems.algedonic.routes import CANARY_PRIORITY, CANARY_TYPE, plan
-from subsystems.algedonic.services import end_by_itself
+from subsystems.algedonic.services import end_by_itself, raise_signal, tell_of_channels, tell_of_plug_ins
 from subsystems.kernel.severity import Severity
 from subsystems.messaging import fast_lane, outbox
 from subsystems.messaging.channels import Channel, Party
+from subsystems.messaging.live import push
 from subsystems.messaging.models import Message
 from subsystems.messaging.slots import slot_once
+from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 
 logger = logging.getLogger(__name__)
 JOB = "algedonic.canary"
 SOURCE = "algedonic_lane"
 WATCH_SECONDS = 5.0
+BLIND = "database_away"  # the id of a signal that only open dashboards know
+
+
+class Look(Protocol):
+    def __call__(self, *, now: datetime) -> object: ...
 
 
 # --- Sending and answering --------------------------------------------------------------------------------------------
 def send_due(*, now: datetime) -> CanaryRun | None:
     """Send the canary of the current 10 seconds, unless somebody has."""
+    began = time.monotonic()
     with slot_once(JOB, lane.PERIOD_SECONDS, now=now) as slot:
-        return None if slot is None else send(now=now)
+        # Claiming the slot is no part of the way that pain takes.
+        return None if slot is None else send(now=now + timedelta(seconds=time.monotonic() - began))
 
 
 @transaction.atomic
@@ -110,7 +122,7 @@ def _report_failure(why: str, now: datetime) -> None:
     route = plan(SignalType.PAIN, Severity.CRITICAL)
     signal = Signal(
         system=root_system(), type=SignalType.PAIN, severity=Severity.CRITICAL, intensity=1.0, source=SOURCE,
-        origin=Party.PLATFORM, description=why, raised_at=now, last_seen_at=now, received_at=now,
+        origin=Party.PLATFORM, description=why, raised_at=now, last_seen_at=now, received_at=now, counted=True,
         expires_at=now + route.time_to_live, deadline_at=now + route.answer_within if route.answer_within else None,
     )  # fmt: skip
     signal.fingerprint = emission.fingerprint(signal)
@@ -133,12 +145,18 @@ def _report_recovery(row: Lane, now: datetime) -> None:
 
 
 class Watch:
-    """A thread that sends canaries and looks after the lane, without a broker."""
+    """A thread that sends canaries and looks after the lane, without a broker.
 
-    def __init__(self, *, period_seconds: float = WATCH_SECONDS) -> None:
+    *also* are other looks that must not depend on what they look at; each is called with `now`.
+    """
+
+    def __init__(self, *also: Look, period_seconds: float = WATCH_SECONDS) -> None:
+        self._also = also
         self._period = period_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lane-watch", daemon=True)
+        self._root: System | None = None
+        self._blind_since: datetime | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -148,13 +166,57 @@ class Watch:
         self._thread.join(2)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._period):
+        # At uneven times: those of a schedule would all meet the tick, or none.
+        while not self._stopped.wait(self._period * random.uniform(0.5, 1.5)):
             try:
                 now = timezone.now()
-                send_due(now=now)
-                check(now=now)
+                self._look(now)
+                for look in self._also:
+                    look(now=now)
             except (DatabaseError, InterfaceError) as error:
-                logger.warning("The database is away (%s): the algedonic lane is not watched.", error)
+                self._blind(error, timezone.now())
                 connections.close_all()
             close_old_connections()
         connections.close_all()
+
+    def _look(self, now: datetime) -> None:
+        self._root = root_system()
+        if self._blind_since is not None:
+            report_blindness(self._root, self._blind_since, now)
+            self._blind_since = None
+        send_due(now=now)
+        check(now=now)
+        tell_of_plug_ins(now=now)
+        tell_of_channels(now=now)
+
+    def _blind(self, error: Exception, now: datetime) -> None:
+        """The database is away: say so past it, to open dashboards and to whoever reads the log."""
+        if self._blind_since is None:
+            self._blind_since = now
+            logger.critical("The database is away (%s): no pain can be written down or heard.", error)
+        if self._root is not None:
+            push(self._root.pk, "signal", BLIND, _blindness(self._root, self._blind_since))
+
+
+def _blindness(system: System, since: datetime) -> dict[str, object]:
+    """Return what open dashboards show as long as no signal can be written: one that stands in no database."""
+    words = "The database is away: no pain can be written down or heard."
+    signal = Signal(
+        pk=BLIND, system=system, type=SignalType.PAIN, severity=Severity.CRITICAL, intensity=1.0, source=SOURCE,
+        origin=Party.PLATFORM, description=words, raised_at=since, last_seen_at=since, expires_at=since,
+    )  # fmt: skip
+    return queries.signal_body(signal, told=[])
+
+
+def report_blindness(system: System, since: datetime, now: datetime) -> None:
+    """Write down, once the database is back, how long nothing could be, and take back what dashboards were told."""
+    seconds = (now - since).total_seconds()
+    logger.warning("The database is back after %.0f s.", seconds)
+    push(system.pk, "signal", BLIND, None)
+    words = f"The database was away for {seconds:.0f} s: until then no pain could be written down or heard."
+    signal = raise_signal(
+        type="pain", source=SOURCE, severity="critical", description=words, origin=Party.PLATFORM, at=since,
+        system_id=system.pk, data={"seconds": round(seconds, 1)},
+    )  # fmt: skip
+    if signal is not None:
+        end_by_itself(signal, now=now, why="The database is back.")

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 
 from subsystems.algedonic import queries
 from subsystems.algedonic.alert_handlers import Told, tell
-from subsystems.algedonic.models import Signal, SignalRoute, SignalTally
+from subsystems.algedonic.models import Signal, SignalRoute
 from subsystems.algedonic.routes import KNOWN_PRIORITY, TYPE, Plan
+from subsystems.event_log import bulk
 from subsystems.event_log import services as event_log
 from subsystems.event_log.streams import Stream
 from subsystems.kernel import telemetry_events
@@ -28,6 +28,10 @@ from subsystems.messaging.live import push
 from subsystems.messaging.services import publish_many
 
 LISTED_WITH = Party.S3  # a low signal is on S3's list and nowhere else
+COUNT = """
+    INSERT INTO algedonic_signaltally (system_id, type, severity, count) VALUES (%s, %s, %s, 1)
+    ON CONFLICT (system_id, type, severity) DO UPDATE SET count = algedonic_signaltally.count + 1
+"""
 
 
 def emit(signal: Signal, plan: Plan, actor: str = "") -> Signal:
@@ -39,7 +43,7 @@ def emit(signal: Signal, plan: Plan, actor: str = "") -> Signal:
     check_flow(envelope(signal, first, plan.priority), answers_open_request=False)
     limits.check(Channel.ALGEDONIC, Party(signal.origin), plan.severity, signal.system_id)
     if not plan.recipients:
-        signal.received_at = signal.raised_at
+        signal.received_at, signal.counted = signal.raised_at, True  # after the commit, by the caller
     signal.save(force_insert=True)
     append_emitted(signal, plan, actor=actor)
     if plan.recipients:
@@ -122,10 +126,7 @@ def append(signal: Signal, type_: str, data: dict[str, Any], *, at: datetime, ac
 
 def count_in(signal: Signal) -> None:
     """Count a signal that was recorded for the first time; the counter never goes back."""
-    kind = {"system_id": signal.system_id, "type": signal.type, "severity": signal.severity}
-    if not SignalTally.objects.filter(**kind).update(count=F("count") + 1):
-        SignalTally.objects.bulk_create([SignalTally(**kind)], ignore_conflicts=True)
-        SignalTally.objects.filter(**kind).update(count=F("count") + 1)
+    bulk.execute((COUNT, [signal.system_id, str(signal.type), str(signal.severity)]))
 
 
 def show(signal_id: str) -> None:
@@ -152,10 +153,10 @@ def _route(
 
 
 def _push(signal_id: str) -> dict[str, Any] | None:
-    signal = queries.signals().filter(pk=signal_id).first()
+    signal = Signal.objects.select_related("system").filter(pk=signal_id).order_by().first()
     if signal is None:
         return None
-    body = queries.signal_body(signal)
+    body = queries.signal_body(signal, told=SignalRoute.objects.filter(signal=signal_id))
     brief = {name: value for name, value in body.items() if name != "data"}  # which may be long, and lists do not show
     push(signal.system_id, "signal", signal.pk, brief)
     return body

@@ -10,7 +10,7 @@ from subsystems.messaging.handlers import Delivered, handles
 
 @handles("s5", TYPE, name="s5.signals")
 def hear_as_s5(envelope: Envelope, context: Delivered) -> None:
-    """Record that S5 heard a signal, and pass a child's pain on to its parent."""
+    """Record that S5 heard a signal."""
     receiver.receive(envelope, system_id=context.system_id, now=context.now)
 
 
@@ -24,6 +24,16 @@ def hear_as_s4(envelope: Envelope, context: Delivered) -> None:
 def hear_as_s3(envelope: Envelope, context: Delivered) -> None:
     """Record that S3 heard a signal."""
     receiver.receive(envelope, system_id=context.system_id, now=context.now)
+
+
+def follow_up(envelope: Envelope, context: Delivered) -> None:
+    """Count a signal, look for its pattern, pass a child's pain on to its parent."""
+    receiver.follow_up(envelope, now=context.now)
+
+
+# After those that record, each with a claim of its own: nobody waits for this, and it can fail without harm to them.
+for party in ("s5", "s4", "s3"):
+    handles(party, TYPE, name=f"{party}.follow_up")(follow_up)
 
 
 @handles("s5", CANARY_TYPE, name="s5.canary")

@@ -81,6 +81,7 @@ class Signal(models.Model):
     raised_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     received_at = models.DateTimeField(null=True, blank=True, help_text="When a first recipient recorded it")
+    counted = models.BooleanField(default=False, editable=False)  # in the tally, and looked at for patterns
     last_seen_at = models.DateTimeField(default=timezone.now)
     times_seen = models.PositiveIntegerField(default=1)
     suppressed_count = models.PositiveIntegerField(
@@ -118,6 +119,7 @@ class Signal(models.Model):
                 fields=["expires_at"], name="signal_unanswerable",
                 condition=models.Q(state="received", deadline_at=None),
             ),
+            models.Index(fields=["system"], name="signal_uncounted", condition=models.Q(counted=False)),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from django.db.models import Count, Max, Q, QuerySet
 
 from subsystems.algedonic import lane, routes
 from subsystems.algedonic.intensity import SignalType, Thresholds, felt, parsed_type
-from subsystems.algedonic.models import OPEN_STATES, CanaryRun, Lane, Signal, SignalPolicy, SignalTally
+from subsystems.algedonic.models import OPEN_STATES, CanaryRun, Lane, Signal, SignalPolicy, SignalRoute, SignalTally
 from subsystems.algedonic.patterns import Rules
 from subsystems.algedonic.routes import HighGoesTo, Plan
 from subsystems.kernel.severity import Severity
@@ -46,6 +47,16 @@ def plan_of(policy: SignalPolicy, type_: SignalType, severity: Severity) -> Plan
     return routes.plan(type_, severity, HighGoesTo(policy.high_goes_to))
 
 
+def escalations_due(now: datetime) -> QuerySet[Signal]:
+    """Return the signals whose deadline has passed unanswered."""
+    return Signal.objects.filter(state=Signal.State.RECEIVED, deadline_at__lte=now)
+
+
+def is_escalation_due(*, now: datetime) -> bool:
+    """Return whether there is any."""
+    return escalations_due(now).exists()
+
+
 def signals() -> QuerySet[Signal]:
     """Return every signal with what its body needs, newest first, in a constant number of queries."""
     return Signal.objects.select_related("system", "acknowledged_by").prefetch_related("routes")
@@ -69,9 +80,17 @@ def open_counts(system_ids: Iterable[int]) -> list[tuple[int, str, str, int]]:
 
 
 def tallies(system_ids: Iterable[int]) -> list[tuple[int, str, str, int]]:
-    """Return how many signals were ever recorded: system, type, severity, count."""
-    rows = SignalTally.objects.filter(system_id__in=list(system_ids)).order_by("pk")
-    return list(rows.values_list("system_id", "type", "severity", "count"))
+    """Return how many signals were ever raised: system, type, severity, count.
+
+    Counting follows the recording; what it has not reached yet is added in the same question, so that none shows twice.
+    """
+    shown, kind = list(system_ids), ("system_id", "type", "severity")
+    counted = SignalTally.objects.filter(system_id__in=shown).order_by().values_list(*kind, "count")
+    fresh = Signal.objects.filter(system_id__in=shown, counted=False).order_by().values_list(*kind)
+    totals: Counter[tuple[int, str, str]] = Counter()
+    for *place, n in counted.union(fresh.annotate(Count("pk")), all=True):
+        totals[tuple(place)] += n
+    return [(*place, n) for place, n in sorted(totals.items())]
 
 
 def pain_count(system_id: int, *, since: datetime) -> int:
@@ -80,8 +99,8 @@ def pain_count(system_id: int, *, since: datetime) -> int:
     return pains.count()
 
 
-def signal_body(signal: Signal) -> dict[str, Any]:
-    """Return one signal as JSON."""
+def signal_body(signal: Signal, told: Iterable[SignalRoute] | None = None) -> dict[str, Any]:
+    """Return one signal as JSON, with its own routes unless it is *told* others."""
     data = dict(signal.data)
     if signal.pattern_count is not None:
         data["pattern_count"] = signal.pattern_count
@@ -117,7 +136,7 @@ def signal_body(signal: Signal) -> dict[str, Any]:
                 "told_at": moment_text(route.told_at),
                 "heard_at": moment_text(route.heard_at),
             }
-            for route in signal.routes.all()
+            for route in (signal.routes.all() if told is None else told)
         ],
     }
 

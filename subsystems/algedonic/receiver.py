@@ -7,64 +7,85 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 
 from subsystems.algedonic import emission, routes
 from subsystems.algedonic.aggregation import detect
-from subsystems.algedonic.models import OPEN_STATES, Signal, SignalRoute
+from subsystems.algedonic.models import OPEN_STATES, Signal
 from subsystems.algedonic.services import raise_signal, try_to_raise
-from subsystems.kernel.severity import Severity
+from subsystems.event_log import bulk
 from subsystems.messaging.channels import Party
 from subsystems.messaging.envelope import MAX_HOPS, Envelope
 
 logger = logging.getLogger(__name__)
-LOUDNESS = {Severity.CRITICAL: logging.ERROR, Severity.HIGH: logging.WARNING}  # 000-38, 000-39
+LOUDNESS = {"critical": logging.ERROR, "high": logging.WARNING}  # 000-38, 000-39
+# Composed here once: the ORM takes as long to compose them as the database to do what they say, and pain waits.
+HEARD = (
+    "UPDATE algedonic_signalroute SET heard_at = %s WHERE signal_id = %s AND party = %s AND level = %s"
+    " AND heard_at IS NULL"
+)
+RECEIVED = "UPDATE algedonic_signal SET received_at = %s WHERE id = %s AND received_at IS NULL"
 
 
-def receive(envelope: Envelope, *, system_id: int | None, now: datetime) -> Signal | None:
-    """Record that the recipient of a message heard of its signal; return the signal, or None when it was forgotten.
+def receive(envelope: Envelope, *, system_id: int | None, now: datetime) -> None:
+    """Record that the recipient of a message heard of its signal: as little as can be, for this is what is awaited.
 
     A message from outside names no signal of ours yet: it becomes one, and goes where the route table says.
     """
     payload = envelope.payload
     if "signal_id" not in payload:
-        return _adopt(envelope, system_id)
-    if payload.get("repeat"):
-        return _receive_repeat(envelope, system_id, now)
-    signal = Signal.objects.select_related("system").filter(pk=str(payload["signal_id"])).first()
+        _adopt(envelope, system_id)
+        return
+    key, level, party = str(payload["signal_id"]), int(payload.get("level", 0)), envelope.recipient
+    repeat = bool(payload.get("repeat"))
+    if repeat:
+        if not _count_repeat(key, envelope.timestamp or now):
+            _adopt(envelope, system_id)
+            return
+    else:
+        at = connection.ops.adapt_datetimefield_value(now)
+        bulk.execute((HEARD, [at, key, party, level]), (RECEIVED, [at, key]))
+        transaction.on_commit(lambda: _log(party, payload), robust=True)
+    emission.told(key, party, level, repeat=repeat)
+
+
+def follow_up(envelope: Envelope, *, now: datetime) -> None:
+    """Do what follows from a signal that was heard, after that is recorded: count, look for patterns, pass it up."""
+    payload = envelope.payload
+    signal = Signal.objects.select_related("system").filter(pk=str(payload.get("signal_id", ""))).first()
     if signal is None:
-        return None
-    level, party = int(payload.get("level", 0)), envelope.recipient
-    SignalRoute.objects.filter(signal=signal, party=party, level=level, heard_at=None).update(heard_at=now)
-    if Signal.objects.filter(pk=signal.pk, received_at=None).update(received_at=now):
-        _first_heard(signal)
-    if party is Party.S5:
+        return
+    if payload.get("repeat"):
+        if signal.state in OPEN_STATES:
+            detect(signal, at=envelope.timestamp or now)
+        return
+    if Signal.objects.filter(pk=signal.pk, counted=False).update(counted=True):
+        emission.count_in(signal)
+        if not signal.aggregate:
+            detect(signal, at=signal.raised_at)
+    if envelope.recipient is Party.S5:
         _pass_up(signal)
-    loudness = LOUDNESS.get(Severity(signal.severity), logging.INFO)
-    logger.log(loudness, "%s heard %s: %s", party, signal, signal.description)
-    emission.told(signal.pk, party, level)
-    return signal
 
 
-def _first_heard(signal: Signal) -> None:
-    emission.count_in(signal)
-    if not signal.aggregate:
-        detect(signal, at=signal.raised_at)
-
-
-def _receive_repeat(envelope: Envelope, system_id: int | None, now: datetime) -> Signal | None:
-    """Count one more of an identical critical signal; one that was ended meanwhile hurts anew."""
-    key = str(envelope.payload["signal_id"])
+def _count_repeat(key: str, said_at: datetime) -> bool:
+    """Count one more of an identical critical signal; return False for one that was ended meanwhile: it hurts anew."""
     grouped = Signal.objects.filter(pk=key, state__in=OPEN_STATES)
-    said_at = envelope.timestamp or now
-    if not grouped.update(times_seen=F("times_seen") + 1, last_seen_at=Greatest(F("last_seen_at"), said_at)):
-        return _adopt(envelope, system_id)
-    signal = grouped.select_related("system").first()
-    if signal is not None:
-        detect(signal, at=said_at)
-        emission.told(signal.pk, envelope.recipient, 0, repeat=True)
-    return signal
+    return bool(grouped.update(times_seen=F("times_seen") + 1, last_seen_at=Greatest(F("last_seen_at"), said_at)))
+
+
+def _log(party: Party, payload: Mapping[str, Any]) -> None:
+    severity, type_, source = (str(payload.get(name, "")) for name in ("severity", "type", "source"))
+    logger.log(
+        LOUDNESS.get(severity, logging.INFO),
+        "%s heard %s %s from %s: %s",
+        party,
+        severity,
+        type_,
+        source,
+        payload.get("description", ""),
+    )
 
 
 def _adopt(envelope: Envelope, system_id: int | None) -> Signal | None:

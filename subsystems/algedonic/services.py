@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,13 +17,16 @@ from subsystems.algedonic.aggregation import detect
 from subsystems.algedonic.intensity import Felt, SignalType, felt, parsed_type
 from subsystems.algedonic.models import OPEN_STATES, CanaryRun, Signal, SignalNote, SignalPattern
 from subsystems.algedonic.routes import KNOWN_PRIORITY, HighGoesTo, Plan
+from subsystems.kernel import plug_ins
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.severity import Severity
+from subsystems.messaging import handlers, slots
+from subsystems.messaging import queries as messaging
 from subsystems.messaging.channels import Party
 from subsystems.messaging.envelope import MAX_BYTES, encoded
 from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.models import Message
-from subsystems.messaging.pressure import ChannelFull
+from subsystems.messaging.pressure import CROWDED, ChannelFull
 from subsystems.messaging.rejections import record_rejection
 from subsystems.messaging.services import publish
 from subsystems.recursion.queries import root_system
@@ -33,6 +37,8 @@ KEEP_CANARIES = timedelta(hours=1)
 MAX_SOURCE, MAX_DESCRIPTION = 200, 2_000
 MAX_DATA_BYTES = MAX_BYTES - 16 * 1024  # room for what else the message says
 AT_ONCE = 200
+PLUG_IN, CHANNEL = "plug-in ", "channel "  # begin the sources of pain about one
+ROOM_AGAIN = 0.7  # of a channel; below the use at which it hurts, so that it does not hurt again and again
 FULL = (RateLimited, ChannelFull)
 
 
@@ -184,7 +190,7 @@ def escalate_due(*, now: datetime) -> int:
 
     Two at the same time do no harm: each level of each signal is claimed by one UPDATE.
     """
-    due = Signal.objects.filter(state=Signal.State.RECEIVED, deadline_at__lte=now).order_by("deadline_at")
+    due = queries.escalations_due(now).order_by("deadline_at")
     return sum(escalate(signal, now=now) for signal in list(due[:AT_ONCE]))
 
 
@@ -222,6 +228,57 @@ def _note_escalation(signal: Signal, parties: tuple[Party, ...], level: int, now
         at=now, actor=str(Party.PLATFORM),
     )  # fmt: skip
     emission.show(signal.pk)
+
+
+# --- What the platform feels of itself --------------------------------------------------------------------------------
+def tell_of_plug_ins(*, now: datetime) -> None:
+    """Raise pain about each plug-in that this process could not load; end that of those that it could.
+
+    The rest of the platform goes on without them: who should have heard a message is found among the dead letters, and
+    can hear it once its module loads.
+    """
+    handlers.discover()
+    broken = {
+        f"{PLUG_IN}{name}"[:MAX_SOURCE]: (Severity.HIGH, f"It could not be loaded; the rest goes on without it. {why}")
+        for name, why in plug_ins.broken().items()
+    }
+    _keep_told(PLUG_IN, broken, set(broken), over="It could be loaded.", now=now)
+
+
+def tell_of_channels(*, now: datetime) -> None:
+    """Raise pain about each channel that is filling up, critical where no room is left; end it when there is room."""
+    used = {f"{CHANNEL}{channel}": state for channel, state in messaging.channel_states().items()}
+    crowded = {
+        source: (
+            Severity.CRITICAL if state.utilisation >= 1 else Severity.HIGH,
+            f"{state.backlog:,} messages are open, {state.utilisation:.0%} of what it may hold; the oldest is"
+            f" {state.oldest_age_seconds:.0f} s old. Senders are slowed down and refused by severity.",
+        )
+        for source, state in used.items()
+        if state.utilisation >= CROWDED
+    }
+    still = {source for source, state in used.items() if state.utilisation >= ROOM_AGAIN}
+    _keep_told(CHANNEL, crowded, still, over="There is room again.", now=now)
+
+
+def _keep_told(
+    prefix: str, hurts: Mapping[str, tuple[Severity, str]], still: AbstractSet[str], *, over: str, now: datetime
+) -> None:
+    """Have an open pain for each source of *hurts*, and none for those not *still* so; one process a minute does it."""
+    system_id = root_system().pk
+    known = Signal.objects.filter(system_id=system_id, source__startswith=prefix, state__in=OPEN_STATES)
+    told: dict[str, set[str]] = {}
+    for source, severity in known.filter(type=Signal.Type.PAIN, aggregate=False).values_list("source", "severity"):
+        told.setdefault(source, set()).add(severity)
+    new = [source for source, (severity, _) in hurts.items() if not told.get(source, set()) & {severity, "critical"}]
+    gone = told.keys() - still - hurts.keys()
+    if not (new or gone) or slots.claim_slot(f"algedonic.told:{prefix}", 60, now=now, scheduled=False) is None:
+        return
+    for source in gone:
+        settle(source, system_id=system_id, now=now, why=over)
+    for source in new:
+        severity, words = hurts[source]
+        try_to_raise(type="pain", source=source, severity=severity, description=words, origin=Party.PLATFORM)
 
 
 # --- Ending and forgetting --------------------------------------------------------------------------------------------

@@ -5,19 +5,13 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from subsystems.algedonic import canary, services
+from subsystems.algedonic import services
 
 
 @shared_task(name="algedonic.escalate", soft_time_limit=20, time_limit=30)
 def escalate() -> None:
     """Escalate what nobody answered. Running twice is safe: each level is claimed by one UPDATE."""
     services.escalate_due(now=timezone.now())
-
-
-@shared_task(name="algedonic.canary", soft_time_limit=5, time_limit=8)
-def send_canary() -> None:
-    """Test the lane. Running twice is safe: a slot is claimed once."""
-    canary.send_due(now=timezone.now())
 
 
 @shared_task(name="algedonic.tidy", soft_time_limit=50, time_limit=60)

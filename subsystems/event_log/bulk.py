@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection, models
@@ -11,6 +12,7 @@ from django.db import connection, models
 from subsystems.event_log.chain import FIELDS
 from subsystems.event_log.models import Event, PendingEvent
 
+INSERTED_AT_ONCE = 500
 PENDING_FIELDS = FIELDS[2:-1]
 _TAKE = """
     DELETE FROM event_log_pendingevent WHERE number IN (
@@ -49,11 +51,66 @@ def write_events(rows: Iterable[Sequence[Any]]) -> None:
     _write(Event, FIELDS, rows)
 
 
+def insert(rows: Sequence[models.Model], beside: Sequence[models.Model] = ()) -> list[int]:
+    """Insert *rows* of one model as they are, without their keys, and return those in the same order; and *beside*.
+
+    As `bulk_create`, in a quarter of the time for a few rows: the statements are not composed anew, and PostgreSQL gets
+    both in one question. It sets no keys.
+    """
+    keys: list[int] = []
+    parts = [_inserting(rows[start : start + INSERTED_AT_ONCE]) for start in range(0, len(rows), INSERTED_AT_ONCE)]
+    parts += [_inserting(beside[start : start + INSERTED_AT_ONCE]) for start in range(0, len(beside), INSERTED_AT_ONCE)]
+    with connection.cursor() as cursor:
+        for statement, values in joined(parts) if len(parts) == 2 else parts:
+            cursor.execute(statement, values)
+            keys += [key for (key,) in cursor.fetchall()]
+    return keys[: len(rows)]
+
+
+def execute(*parts: tuple[str, list[Any]]) -> None:
+    """Execute statements with their values, all in one question where the database can."""
+    with connection.cursor() as cursor:
+        for statement, values in joined(parts):
+            cursor.execute(statement, values)
+
+
+def joined(parts: Sequence[tuple[str, list[Any]]]) -> Sequence[tuple[str, list[Any]]]:
+    """Return statements with their values as one of both where the database takes several at once."""
+    if connection.vendor != "postgresql":
+        return parts
+    return [("; ".join(statement for statement, _ in parts), [value for _, values in parts for value in values])]
+
+
+def _inserting(rows: Sequence[models.Model]) -> tuple[str, list[Any]]:
+    fields, statement = _insertion(type(rows[0]))
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
+    place = f"({', '.join(['%s'] * len(fields))})"
+    return statement.format(places=", ".join([place] * len(rows))), values
+
+
+@cache
+def _insertion(model: type[models.Model]) -> tuple[list[models.Field[Any, Any]], str]:
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns, key = ", ".join(f'"{field.column}"' for field in fields), model._meta.pk.column
+    return fields, f"INSERT INTO {model._meta.db_table} ({columns}) VALUES {{places}} RETURNING {key}"  # noqa: S608  (names of ours)
+
+
 def read_events(after: int, until: int, limit: int) -> list[tuple[Any, ...]]:
     """Return the events with *after* < position <= *until* as rows of `chain.FIELDS`, the first *limit* by position."""
+    if connection.vendor == "postgresql":
+        return _read_binary([after, until, limit])
     with connection.cursor() as cursor:
         cursor.execute(_READ, [after, until, limit])
         return list(cursor.fetchall())
+
+
+def _read_binary(values: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Read events past Django's cursor, which gets everything as text: a fourth of the time, mostly the moments'."""
+    from psycopg import Cursor  # only here: SQLite's users need not have it
+
+    connection.ensure_connection()
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        return cursor.execute(_READ, values, binary=True).fetchall()
 
 
 def add_counts(counts: Iterable[tuple[str, str, datetime, int]]) -> None:

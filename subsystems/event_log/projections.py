@@ -1,4 +1,4 @@
-"""The handlers of the seven documented streams (requirements 004-17, 2-45): how much happened, per type and hour."""
+"""A handler for each stream but audit (requirements 004-17, 2-45): how much happened, per type and hour."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ HANDLERS = {
     "PolicyHandler": Stream.POLICY,
     "AlgedonicHandler": Stream.ALGEDONIC,
     "VarietyHandler": Stream.VARIETY,
+    "AlertsHandler": Stream.ALERTS,
 }
 
 

@@ -18,6 +18,7 @@ from subsystems.event_log.recorded import Recorded
 from subsystems.event_log.verification import Verdict, Walk
 
 CHUNK = 5_000
+SEARCHED = 200_000  # events that one search looks through for a text, which no index holds
 MAX_CHAIN = 1_000
 Progress = Callable[[int, int], None]
 
@@ -35,6 +36,7 @@ class Wanted:
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    before: int | None = None  # a position
 
 
 def visible(system_ids: Collection[int] | None) -> QuerySet[Event]:
@@ -43,7 +45,10 @@ def visible(system_ids: Collection[int] | None) -> QuerySet[Event]:
 
 
 def search(wanted: Wanted, *, within: QuerySet[Event] | None = None) -> QuerySet[Event]:
-    """Return the events that are *wanted*, newest first. Text is looked for in type, data and actor."""
+    """Return the events that are *wanted*, newest first.
+
+    Text is looked for in type, data and actor, and in the newest events alone: `searched` tells in which.
+    """
     exact = {
         name: value
         for name in ("stream", "type", "system_id", "correlation_id", "message_id", "actor")
@@ -51,13 +56,28 @@ def search(wanted: Wanted, *, within: QuerySet[Event] | None = None) -> QuerySet
     }
     found = (Event.objects.all() if within is None else within).filter(**exact)
     if wanted.text:
-        text = wanted.text
-        found = found.filter(Q(type__icontains=text) | Q(data__icontains=text) | Q(actor__icontains=text))
+        text, (first, last) = wanted.text, searched(wanted)
+        found = found.filter(position__range=(first, last)).filter(
+            Q(type__icontains=text) | Q(data__icontains=text) | Q(actor__icontains=text)
+        )
     if wanted.since:
         found = found.filter(at__gte=wanted.since)
     if wanted.until:
         found = found.filter(at__lte=wanted.until)
+    if wanted.before:
+        found = found.filter(position__lt=wanted.before)
     return found.order_by("-position")
+
+
+def searched(wanted: Wanted) -> tuple[int, int]:
+    """Return the first and the last position between which a text is looked for. To go on, ask *before* the first."""
+    last = head_position()
+    if wanted.until:
+        earlier = Event.objects.filter(at__lte=wanted.until).order_by("-position")
+        last = earlier.values_list("position", flat=True).first() or 0
+    if wanted.before:
+        last = min(last, wanted.before - 1)
+    return max(1, last - SEARCHED + 1), last
 
 
 def page(found: QuerySet[Event], *, before: int | None = None, limit: int = 100) -> list[Event]:

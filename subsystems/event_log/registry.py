@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from django.utils.module_loading import autodiscover_modules
+from django.apps import apps
 
 from subsystems.event_log.recorded import Recorded
 from subsystems.event_log.streams import Stream
@@ -81,5 +81,5 @@ def forget(name: str) -> None:
 
 @cache
 def _load() -> None:
-    autodiscover_modules("projections")
+    plug_ins.load_modules("projections", [config.name for config in apps.get_app_configs()])
     plug_ins.load(ENTRY_POINTS)

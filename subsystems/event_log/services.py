@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 from django.utils import timezone
@@ -32,51 +32,27 @@ REPLAY_SILENT = timedelta(minutes=2)  # a replay that has said nothing for so lo
 _LENGTHS = {"stream": 40, "type": 80, "message_id": 64, "correlation_id": 64, "actor": 150}
 
 
-def append(
-    stream: Stream,
-    type_: str,
-    data: Mapping[str, Any],
-    *,
-    system_id: int | None = None,
-    message_id: str = "",
-    correlation_id: str = "",
-    actor: str = "",
-    version: int = 1,
-    at: datetime | None = None,
-) -> PendingEvent:
+class About(TypedDict, total=False):
+    """What an event may say beside its data; *version* is its schema's, *at* is now unless given."""
+
+    system_id: int | None
+    message_id: str
+    correlation_id: str
+    actor: str
+    version: int
+    at: datetime
+
+
+def append(stream: Stream, type_: str, data: Mapping[str, Any], **about: Unpack[About]) -> PendingEvent:
     """Record an event in the caller's transaction; it takes its place in the chain shortly after the commit."""
-    row = pending(
-        stream, type_, data, system_id=system_id, message_id=message_id, correlation_id=correlation_id, actor=actor,
-        version=version, at=at,
-    )  # fmt: skip
+    row = pending(stream, type_, data, **about)
     row.save(force_insert=True)
     return row
 
 
-def pending(
-    stream: Stream,
-    type_: str,
-    data: Mapping[str, Any],
-    *,
-    system_id: int | None = None,
-    message_id: str = "",
-    correlation_id: str = "",
-    actor: str = "",
-    version: int = 1,
-    at: datetime | None = None,
-) -> PendingEvent:
+def pending(stream: Stream, type_: str, data: Mapping[str, Any], **about: Unpack[About]) -> PendingEvent:
     """Return an unsaved event, for a caller that writes many at once with `bulk_create`."""
-    row = PendingEvent(
-        stream=stream,
-        type=type_,
-        version=version,
-        system_id=system_id,
-        data=canonical(data),
-        message_id=message_id,
-        correlation_id=correlation_id,
-        actor=actor,
-        at=at or timezone.now(),
-    )
+    row = PendingEvent(stream=stream, type=type_, data=canonical(data), **about)
     _refuse_unstorable(row)
     return row
 

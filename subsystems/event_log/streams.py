@@ -13,6 +13,7 @@ class Stream(StrEnum):
     POLICY = "vsm-system5-policy"
     ALGEDONIC = "vsm-algedonic-signals"
     VARIETY = "vsm-variety-measurements"
+    ALERTS = "vsm-alerts"
     AUDIT = "audit"
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from subsystems.messaging import services
-from subsystems.messaging.models import DeadLetter, Delivery, Message, RateLimit, SlotRun
+from subsystems.messaging.models import DeadLetter, Delivery, Message, MessageTally, RateLimit, SlotRun
 
 
 class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -53,6 +53,13 @@ class DeliveryAdmin(HistoryAdmin):
     list_filter = ["state", "handler"]
     search_fields = ["message__id", "handler"]
     list_select_related = ["message"]
+
+
+@admin.register(MessageTally)
+class MessageTallyAdmin(HistoryAdmin):
+    list_display = ["system_id", "channel", "sender", "recipient", "count", "up_to"]
+    list_filter = ["channel", "sender", "recipient"]
+    search_fields = ["channel", "sender", "recipient"]
 
 
 @admin.register(DeadLetter)

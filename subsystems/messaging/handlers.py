@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.utils.module_loading import autodiscover_modules
+from django.apps import apps
 
 from subsystems.kernel import plug_ins
 from subsystems.messaging.channels import Party, parse_party
@@ -101,5 +101,5 @@ def all_handlers() -> list[Handler]:
 @cache
 def discover() -> None:
     """Load the `handlers` module of each room and the entry points of installed projects, once per process."""
-    autodiscover_modules("handlers")
+    plug_ins.load_modules("handlers", [config.name for config in apps.get_app_configs()])
     plug_ins.load(ENTRY_POINTS)

@@ -6,15 +6,9 @@ Celery destroys a message that it cannot decode. Here whatever cannot be read is
 from __future__ import annotations
 
 import json
-import logging
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
-from kombu import Connection, Consumer
 from kombu.message import Message as Delivered
 
 from subsystems.kernel.errors import Refused
@@ -23,63 +17,20 @@ from subsystems.messaging import services
 from subsystems.messaging.envelope import MAX_BYTES, Envelope
 from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.models import DeadLetter
+from subsystems.messaging.reader import Reader
 from subsystems.messaging.rejections import record_rejection
 from subsystems.messaging.topology import DEAD, INBOUND
-from subsystems.messaging.wire import ERRORS
 from subsystems.recursion.models import ApiToken, System
 from subsystems.recursion.queries import root_system, systems_for
 from subsystems.recursion.services import find_token
 
-logger = logging.getLogger(__name__)
-PAUSE_SECONDS = 2.0
-WAIT_SECONDS = 1.0
 PREFETCH = 50
 DUPLICATE = "duplicate"
 
 
-class Inbound:
-    """A thread that reads both queues, and connects again for as long as it is not stopped."""
-
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inbound", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join(2)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            connection = Connection(settings.BROKER_URL, connect_timeout=3, heartbeat=10)
-            try:
-                self._consume(connection)
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("The database is away (%s); the broker keeps what came in.", error)
-                connections.close_all()
-            except ERRORS as error:
-                logger.debug("The broker is away: %s", error)
-            finally:
-                connection.collect(socket_timeout=0.1)
-            self._stopped.wait(PAUSE_SECONDS)
-        connections.close_all()
-
-    def _consume(self, connection: Connection) -> None:
-        channel = connection.channel()
-        readers = [
-            Consumer(channel, [INBOUND], on_message=receive_inbound, prefetch_count=PREFETCH),
-            Consumer(channel, [DEAD], on_message=receive_dead, prefetch_count=PREFETCH),
-        ]
-        for reader in readers:
-            reader.consume()
-        while not self._stopped.is_set():
-            with suppress(TimeoutError):
-                connection.drain_events(timeout=WAIT_SECONDS)
-            if connection.transport.driver_type == "amqp":
-                connection.heartbeat_check()
-            close_old_connections()
+def reader() -> Reader:
+    """Return the thread that reads both queues."""
+    return Reader("inbound", [(INBOUND, receive_inbound), (DEAD, receive_dead)], prefetch=PREFETCH)
 
 
 def receive_inbound(delivered: Delivered) -> None:

@@ -6,6 +6,7 @@ gap and asks for a new snapshot.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -13,7 +14,6 @@ from collections import defaultdict
 from functools import cache
 from typing import Any, Protocol
 
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -65,21 +65,22 @@ class Pusher:
             self._signal.notify()
 
     def _run(self) -> None:
-        while True:
-            with self._signal:
-                while not self._waiting:
-                    self._signal.wait()
-                batch, self._waiting = self._waiting, defaultdict(dict)
-            for system_id, changes in batch.items():
-                self._send(system_id, changes)
-            time.sleep(QUIET_SECONDS)
+        with asyncio.Runner() as runner:  # one loop for all: the layer keeps a connection for each
+            while True:
+                with self._signal:
+                    while not self._waiting:
+                        self._signal.wait()
+                    batch, self._waiting = self._waiting, defaultdict(dict)
+                for system_id, changes in batch.items():
+                    self._send(runner, system_id, changes)
+                time.sleep(QUIET_SECONDS)
 
-    def _send(self, system_id: int, changes: dict[tuple[str, str], Any]) -> None:
+    def _send(self, runner: asyncio.Runner, system_id: int, changes: dict[tuple[str, str], Any]) -> None:
         body = [{"kind": kind, "key": key, "body": value} for (kind, key), value in changes.items()]
         try:
             number = self.sequence.next(system_id)
             message = {"type": "live.change", "seq": number, "changes": body}
-            async_to_sync(get_channel_layer().group_send)(group(system_id), message)
+            runner.run(get_channel_layer().group_send(group(system_id), message))
         except layer_errors() as error:
             logger.warning("Open dashboards were not told of a change: %s", error)
 
@@ -101,8 +102,8 @@ def pusher() -> Pusher:
 def push(system_id: int, kind: str, key: str, body: Any) -> None:
     """Tell every open dashboard of *system_id* about one change; never fails the caller.
 
-    *kind* is one of `unit`, `samples`, `assessment`, `alert`, `tick`, `fleet`, `signal`; *key* tells which one; *body*
-    is JSON.
+    *kind* is one of `unit`, `samples`, `assessment`, `alert`, `tick`, `fleet`, `signal`, `action`; *key* tells which;
+    *body* is JSON.
     """
     pusher().push(system_id, kind, key, body)
 

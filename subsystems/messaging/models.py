@@ -61,7 +61,8 @@ class Message(models.Model):
     sends = models.PositiveIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
     handled_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0, help_text="Times that a handler failed")
+    losses = models.PositiveIntegerField(default=0, help_text="Deliveries that never came to an end")
     last_error = models.TextField(blank=True)
 
     class Meta:
@@ -83,6 +84,29 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"
+
+
+class MessageTally(models.Model):
+    """How many messages there ever were between two ends of a channel, up to the highest number of any tally.
+
+    Rows of messages are deleted after a while, and a count that is shown may only grow.
+    """
+
+    system_id = models.BigIntegerField(default=0, help_text="0: of no system")
+    channel = models.CharField(max_length=20)
+    sender = models.CharField(max_length=20)
+    recipient = models.CharField(max_length=20)
+    count = models.BigIntegerField(default=0)
+    up_to = models.BigIntegerField(default=0, help_text="Messages up to this number are counted here")
+
+    class Meta:
+        verbose_name_plural = "message tallies"
+        constraints = [
+            models.UniqueConstraint(fields=["system_id", "channel", "sender", "recipient"], name="one_message_tally")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel}, {self.sender} to {self.recipient}: {self.count}"
 
 
 class Delivery(models.Model):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.envelope import Envelope
-from subsystems.messaging.models import Message
+from subsystems.messaging.models import Message, MessageTally
 from subsystems.messaging.outbox import OPEN
 from subsystems.messaging.pressure import ChannelState
 
 STATE_SECONDS = 1.0  # how old a process's picture of the channels may be
+ENDS = ("system_id", "channel", "sender", "recipient")
 _picture: dict[Channel, ChannelState] = {}
 _taken_at = 0.0
 _lock = threading.Lock()
@@ -39,6 +41,11 @@ def channel_states() -> Mapping[Channel, ChannelState]:
         _lock.release()
 
 
+def last_picture() -> Mapping[Channel, ChannelState]:
+    """Return what this process saw when it last looked, however long ago; asks nobody."""
+    return _picture
+
+
 def count_open() -> dict[Channel, ChannelState]:
     """Count the messages of each channel that were accepted and not yet handled."""
     now = timezone.now()
@@ -58,6 +65,25 @@ def count_open() -> dict[Channel, ChannelState]:
         else ChannelState()
         for channel in Channel
     }
+
+
+def message_totals(system_ids: Iterable[int]) -> list[tuple[int, str, str, str, int]]:
+    """Return how many messages there ever were: system, channel, sender, recipient, count; 0 is no system."""
+    tallies = list(MessageTally.objects.all())  # one look: the counts and the number that they reach belong together
+    up_to = max((tally.up_to for tally in tallies), default=0)
+    totals = Counter({(each.system_id, each.channel, each.sender, each.recipient): each.count for each in tallies})
+    for system_id, channel, sender, recipient, n in counted_after(up_to):
+        totals[system_id or 0, channel, sender, recipient] += n
+    wanted = set(system_ids)
+    return [(*ends, n) for ends, n in sorted(totals.items()) if ends[0] in wanted]
+
+
+def counted_after(number: int, up_to: int | None = None) -> list[tuple[int | None, str, str, str, int]]:
+    """Count the messages numbered above *number*, up to *up_to*, by system, channel and ends."""
+    rows = Message.objects.filter(number__gt=number).order_by()
+    if up_to is not None:
+        rows = rows.filter(number__lte=up_to)
+    return list(rows.values_list(*ENDS).annotate(n=Sum("count")))
 
 
 def forget_picture() -> None:

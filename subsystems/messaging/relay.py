@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from subsystems.event_log import services as event_log
 from subsystems.messaging import fast_lane, outbox
-from subsystems.messaging.fast_lane import CHUNK, chunked
+from subsystems.messaging.fast_lane import CHUNK, chunked, pace_of_pain
 from subsystems.messaging.wire import Wire, WireDown
 
 logger = logging.getLogger(__name__)
@@ -55,11 +55,15 @@ class Relay:
         self._stopped.wait()
 
     def _repeat(self, work: Callable[[], bool]) -> None:
+        away = False
         while not self._stopped.is_set():
             try:
                 pause = 0.0 if work() else IDLE_SECONDS
+                away = False
             except (DatabaseError, InterfaceError) as error:
-                logger.warning("The database is away (%s).", error)
+                if not away:
+                    logger.warning("The database is away (%s).", error)
+                away = True
                 connections.close_all()
                 pause = TROUBLE_SECONDS
             except Exception:  # the door of the thread: a mistake must be seen, not end the sending
@@ -84,10 +88,10 @@ def send_due(wire: Wire, holder: uuid.UUID) -> int:
     claimed = outbox.claim(CLAIM, holder=holder, now=timezone.now())
     if not claimed:
         return 0
+    letters = [outbox.letter_of(row) for row in claimed]
     try:
-        outbox.mark(wire.send(chunked([outbox.letter_of(row) for row in claimed], CHUNK)))
+        outbox.mark(wire.send(chunked(letters, CHUNK, pain=pace_of_pain().together)), holder=holder)
     except WireDown as error:
-        logger.warning("The broker is away (%s); %d messages wait.", error, len(claimed))
-        outbox.give_back([row.number for row in claimed], str(error), now=timezone.now())
+        outbox.wait_for_broker(claimed, str(error), now=timezone.now())
         return 0
     return len(claimed)

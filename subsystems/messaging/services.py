@@ -12,9 +12,11 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from subsystems.event_log import bulk
 from subsystems.event_log import services as event_log
 from subsystems.event_log.models import PendingEvent
 from subsystems.event_log.streams import Stream, stream_of
@@ -24,10 +26,11 @@ from subsystems.messaging import fast_lane, limits, outbox, queries
 from subsystems.messaging.channels import PLATFORM_SOURCES, Channel, Party
 from subsystems.messaging.envelope import MAX_BYTES, Envelope, check
 from subsystems.messaging.flows import FlowRefused, check_flow, needs_open_request
-from subsystems.messaging.models import DeadLetter, Delivery, Message
+from subsystems.messaging.models import DeadLetter, Delivery, Message, MessageTally
 from subsystems.messaging.pressure import delay_or_refuse
 
 logger = logging.getLogger(__name__)
+TALLIED_AFTER = timedelta(minutes=5)  # no transaction lasts so long: no lower number can still appear
 KEEP = timedelta(days=2)  # what became of a message is told here so long; the event log tells it for good
 
 
@@ -57,8 +60,7 @@ def publish_many(
         _permit(envelope, system_id, limited=limited)
     rows = [_row(envelope, system_id, reply_within, now) for envelope in envelopes]
     with transaction.atomic(savepoint=False):  # a savepoint would be two more round trips for each message
-        Message.objects.bulk_create(rows)
-        PendingEvent.objects.bulk_create([_event(row) for row in rows if row.channel != Channel.PLATFORM])
+        _write(rows)
         _close_requests(rows)
         transaction.on_commit(lambda: _offer(rows), robust=True)
     return rows
@@ -73,8 +75,7 @@ def publish_batch(head: Envelope, payloads: Sequence[Mapping[str, Any]], *, syst
     row = _row(head, system_id, None, timezone.now())
     row.batch, row.count = packed(payloads), len(payloads)
     with transaction.atomic(savepoint=False):
-        row.save(force_insert=True)
-        _event(row).save(force_insert=True)
+        _write([row])
         transaction.on_commit(lambda: _offer([row]), robust=True)
     return row
 
@@ -180,7 +181,7 @@ def replay(letter: DeadLetter, *, by: str, now: datetime) -> bool:
             state=Delivery.State.FAILED, attempts=0
         )
         Message.objects.filter(pk=letter.message.pk, state=Message.State.DEAD).update(
-            state=Message.State.WAITING, attempts=0, due_at=now, last_error="", expires_at=None
+            state=Message.State.WAITING, attempts=0, losses=0, due_at=now, last_error="", expires_at=None
         )
         _record(letter.message, "message.replayed", {"reason": letter.reason}, actor=by)
         transaction.on_commit(lambda: _offer([letter.message]), robust=True)  # type: ignore[list-item]
@@ -192,6 +193,28 @@ def forget_old(*, now: datetime) -> int:
     ended = Message.objects.filter(created_at__lt=now - KEEP).exclude(state__in=[*outbox.OPEN, Message.State.DEAD])
     numbers = list(ended.exclude(reply_state=Message.ReplyState.OPEN).values_list("pk", flat=True)[:20_000])
     return Message.objects.filter(pk__in=numbers).delete()[0]
+
+
+@transaction.atomic
+def tally(*, now: datetime) -> None:
+    """Add what was accepted since the last time to the tallies. Whoever comes at the same time waits for the lock."""
+    known = {
+        (each.system_id, each.channel, each.sender, each.recipient): each
+        for each in MessageTally.objects.select_for_update().order_by("pk")
+    }
+    after = max((each.up_to for each in known.values()), default=0)
+    old = Message.objects.filter(number__gt=after, created_at__lt=now - TALLIED_AFTER)
+    up_to = old.aggregate(last=Max("number"))["last"]
+    if up_to is None:
+        return
+    for system_id, channel, sender, recipient, n in queries.counted_after(after, up_to):
+        ends = (system_id or 0, channel, sender, recipient)
+        row = known.setdefault(ends, MessageTally(**dict(zip(queries.ENDS, ends, strict=True))))
+        row.count, row.up_to = row.count + n, up_to
+    MessageTally.objects.bulk_create(
+        [row for row in known.values() if row.up_to == up_to],
+        update_conflicts=True, unique_fields=queries.ENDS, update_fields=["count", "up_to"],
+    )  # fmt: skip
 
 
 def _permit(envelope: Envelope, system_id: int | None, *, limited: bool) -> None:
@@ -230,6 +253,13 @@ def _row(envelope: Envelope, system_id: int | None, reply_within: timedelta | No
         expires_at=envelope.expires_at,
         due_at=now + outbox.FRESH_LEASE if fast_lane.is_open() else now,
     )
+
+
+def _write(rows: Sequence[Message]) -> None:
+    """Insert messages and their events."""
+    events = [_event(row) for row in rows if row.channel != Channel.PLATFORM]
+    for row, number in zip(rows, bulk.insert(rows, beside=events), strict=True):
+        row.number, row._state.adding = number, False
 
 
 def _event(row: Message) -> PendingEvent:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from subsystems.messaging import receiving, services, slots
 
+TALLY_SECONDS = 600
 PAUSES = (0.5, 2.0, 5.0)  # while the database is away
 
 
@@ -34,9 +35,15 @@ def expire_requests() -> None:
 
 @shared_task(name="messaging.forget_old", soft_time_limit=60, time_limit=90)
 def forget_old() -> None:
-    """Delete old messages and slots. Running twice is safe: the second finds nothing."""
-    services.forget_old(now=timezone.now())
-    slots.forget_old_slots(now=timezone.now())
+    """Delete old messages and slots, counted before. Running twice is safe: the second finds nothing.
+
+    Who claims the slot counts: two at once on empty tallies would have no row to wait for each other at.
+    """
+    now = timezone.now()
+    if slots.claim_slot("messaging.tally", TALLY_SECONDS, now=now, scheduled=False) is not None:
+        services.tally(now=now)
+    services.forget_old(now=now)
+    slots.forget_old_slots(now=now)
 
 
 def _receive(task: Task, numbers: list[int]) -> None:

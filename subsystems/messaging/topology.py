@@ -31,13 +31,14 @@ QUEUES = [
     _queue("audit", _DEAD),
     _queue("resource_bargain", _DEAD),
     _queue("homeostat", _DEAD),
+    _queue("telemetry", _DEAD),
     _queue("inbound", _DEAD),
     _queue("dead"),
 ]
-# Programs outside write to `inbound`, the broker to `dead`; the relay reads both without Celery, for neither need be
-# a task.
-CONSUMED = [queue for queue in QUEUES if queue.routing_key not in {"inbound", "dead"}]
-INBOUND, DEAD = QUEUES[-2:]
+# Programs outside write to `telemetry` and `inbound`, the broker to `dead`; they are read without Celery, for what
+# stands in them need be no task.
+TELEMETRY, INBOUND, DEAD = QUEUES[-3:]
+CONSUMED = QUEUES[:-3]
 
 
 def routing_key_of(channel: Channel) -> str:

@@ -61,6 +61,7 @@ class Wire:
         self._open: dict[int, Letter] = {}
         self._by_id: dict[str, int] = {}
         self._outcome = Outcome()
+        self._away_since: float | None = None
 
     def send(self, letters: Sequence[Letter]) -> Outcome:
         """Send *letters* and wait until the broker has taken or refused each. Raises WireDown; then close()."""
@@ -74,8 +75,21 @@ class Wire:
                 self._send_each(letters)
         except ERRORS as error:
             self.close()
+            self._note_away(str(error) or type(error).__name__)
             raise WireDown(str(error) or type(error).__name__) from error
+        self._note_back()
         return self._outcome
+
+    def _note_away(self, why: str) -> None:
+        """Say once per outage that the broker is away, however often it is tried again."""
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            logger.warning("The broker is away (%s); messages wait in the outbox.", why)
+
+    def _note_back(self) -> None:
+        if self._away_since is not None:
+            logger.warning("The broker is back after %.0f s.", time.monotonic() - self._away_since)
+            self._away_since = None
 
     def close(self) -> None:
         """Drop the connection without waiting for a broker that may never answer."""
@@ -128,7 +142,7 @@ class Wire:
             priority=letter.priority,
             content_type="application/json",
             content_encoding="utf-8",
-            headers=made.headers,
+            headers={name: value for name, value in made.headers.items() if value is not None},
             properties={**made.properties, "delivery_mode": 2},
         )
         more = {"mandatory": True} if self._windowed else {}
