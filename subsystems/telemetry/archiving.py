@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,15 +20,16 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from subsystems.kernel.errors import Refused
-from subsystems.telemetry import partitions, retention, tiers, warm
+from subsystems.telemetry import chunk_table, packing, tiers, warm
 from subsystems.telemetry.archive_files import Archive, ArchiveDamaged, Written, day_of, open_archive
 from subsystems.telemetry.columns import Pieces
+from subsystems.telemetry.distributions import with_hours
 from subsystems.telemetry.models import ArchivedDay, Series
 from subsystems.telemetry.selection import SeriesInfo
-from subsystems.telemetry.steps import DAY, MINUTE
+from subsystems.telemetry.steps import DAY, HOUR, MINUTE
+from subsystems.telemetry.store import hot_tier
 
 logger = logging.getLogger(__name__)
-SETTLED_SECONDS = 2 * 3600  # after the end of a day nothing of it changes any more
 SERIES_AT_ONCE = 24  # a row group: about a megabyte in memory for each day
 _LOCK = 0x76736D_617263
 State = ArchivedDay.State
@@ -35,12 +38,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Report:
-    """How many days were written, read back, taken out of the database, and forgotten."""
+    """How many days were written, read back, taken out of the database, and forgotten; and how many were not begun."""
 
     written: int = 0
     verified: int = 0
     moved: int = 0
     expired: int = 0
+    left: int = 0
 
     def to_wire(self) -> dict[str, int]:
         """Return it as JSON."""
@@ -53,10 +57,11 @@ class ArchiveBusy(Refused):
     code = "archive_busy"
 
 
-def archive_due(*, now: float, progress: Progress = lambda done, total: None) -> Report:
+def archive_due(*, now: float, until: float = math.inf, progress: Progress = lambda done, total: None) -> Report:
     """Archive every day that has settled, move those past a week, forget what is past the archive's own time.
 
-    Running twice, or again after any death, does what is left to do. Raises Refused without `VSM_ARCHIVE_URL`, without
+    No day is begun when the monotonic clock has passed *until*. Running twice, or again after any death, does what is
+    left to do. Raises Refused without `VSM_ARCHIVE_URL`, without
     pyarrow, or while another process does it (`archive_busy`); ArchiveDamaged when a file is not what was written.
     """
     if not settings.ARCHIVE_URL:
@@ -66,20 +71,27 @@ def archive_due(*, now: float, progress: Progress = lambda done, total: None) ->
     with _alone():
         archive.tidy(now=datetime.fromtimestamp(now, UTC))
         tiers.roll_up_steps(now=now)
+        packing.pack_settled(now=now)
         days = due_days(now=now)
         for done, start in enumerate(days):
             progress(done, len(days))
+            if time.monotonic() > until:
+                report.left = len(days) - done
+                break
             _archive_day(archive, start, now, report)
-        progress(len(days), len(days))
+        progress(len(days) - report.left, len(days))
         _expire(archive, now, report)
     return report
 
 
 def due_days(*, now: float) -> list[int]:
-    """Return the first second of each day in the database that has settled, oldest first."""
-    waiting = warm.oldest_due()
-    found = warm.spans(MINUTE, before=now - SETTLED_SECONDS)
-    return [start for start, end in found if waiting is None or end <= waiting]
+    """Return the first second of each day that is packed in the database, oldest first.
+
+    Days of which samples still wait to be summed up are not among them. Raises TransientError when nobody can tell.
+    """
+    waiting = [at for at in (warm.oldest_due(), hot_tier().oldest_dirty()) if at is not None]
+    found = chunk_table.spans(MINUTE, before=now - packing.SETTLED_SECONDS)
+    return [start for start, end in found if end <= min(waiting, default=end)]
 
 
 def _archive_day(archive: Archive, start: int, now: float, report: Report) -> None:
@@ -89,9 +101,6 @@ def _archive_day(archive: Archive, start: int, now: float, report: Report) -> No
     if known is not None and known.state in (State.MOVED, State.EXPIRED):
         if rows:
             logger.error("%s is in the archive already; %d rows of it stay in the database", day, rows)
-        return
-    if not rows:
-        _drop_empty(start, now)
         return
     if known is None or (known.rows, known.samples) != (rows, samples):
         known = _write(archive, day, start)
@@ -129,33 +138,28 @@ def _move(known: ArchivedDay, start: int) -> bool:
     """Take a verified day out of the database; return False when it is not what was archived any more."""
     if warm.count(start, start + DAY) != (known.rows, known.samples):
         return False
-    retention.drop(MINUTE, start, start + DAY)
+    chunk_table.forget(start, MINUTE)
     return bool(ArchivedDay.objects.filter(day=known.day, state=State.VERIFIED).update(state=State.MOVED))
-
-
-def _drop_empty(start: int, now: float) -> None:
-    """Drop the partition of a day on which nothing was measured."""
-    if partitions.partitioned() and start + DAY <= now - MINUTE.keep_seconds:
-        retention.drop(MINUTE, start, start + DAY)
 
 
 def _expire(archive: Archive, now: float, report: Report) -> None:
     oldest = day_of(now) - timedelta(days=settings.ARCHIVE_DAYS)
-    for known in ArchivedDay.objects.filter(day__lt=oldest, state=State.MOVED).order_by("day"):
-        # Noted first: a reader must not look for a file that is going.
-        ArchivedDay.objects.filter(day=known.day).update(state=State.EXPIRED)
-        report.expired += 1
-    for known in ArchivedDay.objects.filter(day__gte=oldest - timedelta(days=7), state=State.EXPIRED):
-        archive.forget_day(known.day)
+    going = list(ArchivedDay.objects.filter(day__lt=oldest, state=State.MOVED).values_list("day", flat=True))
+    # Noted first: a reader must not look for a file that is going.
+    report.expired = ArchivedDay.objects.filter(day__in=going).update(state=State.EXPIRED)
+    recently = ArchivedDay.objects.filter(day__gte=oldest - timedelta(days=7), state=State.EXPIRED)
+    for day in {*going, *recently.values_list("day", flat=True)}:  # what a death left behind goes with the next run
+        archive.forget_day(day)
 
 
 def _parts(start: int) -> Iterator[Pieces]:
     """Yield the minutes of a day by series, a few at a time."""
     ids = list(Series.objects.order_by("pk").values_list("pk", flat=True))
     for place in range(0, len(ids), SERIES_AT_ONCE):
-        found = warm.read(ids[place : place + SERIES_AT_ONCE], start, start + DAY)
+        some = ids[place : place + SERIES_AT_ONCE]
+        found = warm.read(some, start, start + DAY)
         if len(found):
-            yield found
+            yield with_hours(found, warm.read(some, start, start + DAY, HOUR, sketches=True))
 
 
 def _infos() -> dict[int, SeriesInfo]:

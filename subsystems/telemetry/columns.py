@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Sketches = npt.NDArray[np.object_]  # bytes, or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,11 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Summaries of many series: a sample is the summary of itself, a roll-up that of its minute."""
+    """Summaries of many series: a sample is the summary of itself, a roll-up that of its minute.
+
+    *sketch* tells how the values of a summary are distributed (see `sketch_batches`); None where that is plain, as for
+    up to two values or equal ones, and where nobody knows. Without any sketch it is None altogether.
+    """
 
     series: Ids
     at: Floats
@@ -58,14 +63,23 @@ class Pieces:
     min: Floats
     max: Floats
     last: Floats
+    sketch: Sketches | None = None
 
     def __len__(self) -> int:
         return len(self.series)
 
+    @property
+    def is_plain(self) -> npt.NDArray[np.bool_]:
+        """Return which pieces need no sketch: count, minimum and maximum tell every value."""
+        plain: npt.NDArray[np.bool_] = (self.count <= 2) | (self.min == self.max)
+        return plain
+
     def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Pieces:
         """Return the chosen pieces."""
         series, *rest = self._fields()
-        return Pieces(series[chosen], *(column[chosen] for column in rest))
+        sketch = None if self.sketch is None else self.sketch[chosen]
+        chosen_pieces = Pieces(series[chosen], *(column[chosen] for column in rest))
+        return chosen_pieces if sketch is None else replace(chosen_pieces, sketch=sketch)
 
     def ordered(self) -> Pieces:
         """Return the same pieces by series, then time."""
@@ -152,7 +166,8 @@ def joined_pieces(parts: Sequence[Pieces]) -> Pieces:
     if not parts:
         return pieces_of(np.empty((0, 7)))
     fields = zip(*(part._fields() for part in parts), strict=True)
-    return Pieces(*(np.concatenate(field) for field in fields)).ordered()
+    joined = Pieces(*(np.concatenate(field) for field in fields))
+    return replace(joined, sketch=_joined_sketches(parts)).ordered()
 
 
 def together(left: Pieces, right: Pieces) -> Pieces:
@@ -207,6 +222,23 @@ def runs(keys: Ids) -> Iterator[tuple[int, int]]:
     if len(keys):
         starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
         yield from zip(starts.tolist(), [*starts[1:].tolist(), len(keys)], strict=True)
+
+
+def fuller(one: Pieces, other: Pieces) -> Pieces:
+    """Return the pieces of both, ordered; of two of one series and moment the one that saw more samples, else *one*."""
+    if not len(one) or not len(other):
+        return (one if len(one) else other).ordered()
+    both = joined_pieces([one, other])  # of equals the first stays first
+    both = both.where(np.lexsort((-both.count, both.at, both.series)))
+    return both.where(np.append(True, (both.series[1:] != both.series[:-1]) | (both.at[1:] != both.at[:-1])))
+
+
+def _joined_sketches(parts: Sequence[Pieces]) -> Sketches | None:
+    if all(part.sketch is None for part in parts):
+        return None
+    return np.concatenate(
+        [np.full(len(part), None, np.object_) if part.sketch is None else part.sketch for part in parts]
+    )
 
 
 def _starts(series: Ids, steps: Floats) -> npt.NDArray[np.intp]:

@@ -8,6 +8,7 @@ are equally frequent, so both are given (requirements 3.1).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -135,13 +136,26 @@ def relation(x: States, y: States) -> Relation:
     first, second = dense_codes(x), dense_codes(y)
     if len(first) != len(second) or not len(first):
         raise Invalid(f"Pairs need as many of one as of the other; got {len(first)} and {len(second)}.", field="y")
-    joint = joint_counts(first, second)
-    in_x, in_y = counts_of(first), counts_of(second)
+    return _relation(counts_of(first), counts_of(second), joint_counts(first, second))
+
+
+def relation_of_counts(pairs: Mapping[tuple[Any, Any], int]) -> Relation | None:
+    """Measure pairs that were counted: how often each x went with each y; None without any."""
+    in_x, in_y = Counter[Any](), Counter[Any]()
+    for (x, y), n in pairs.items():
+        in_x[x] += n
+        in_y[y] += n
+    joint = counts_of(pairs)
+    return _relation(counts_of(in_x), counts_of(in_y), joint) if joint.size else None
+
+
+def _relation(in_x: Counts, in_y: Counts, joint: Counts) -> Relation:
+    size = int(joint.sum())
     h_x, h_y = entropy(in_x), entropy(in_y)
     together = min(max(entropy(joint), h_x, h_y), h_x + h_y)  # rounding must not make a negative information
     shared = h_x + h_y - together
     surplus = joint.size - in_x.size - in_y.size + 1
-    chance = surplus / (2 * len(first) * math.log(2))  # Miller's correction of each of the three entropies
+    chance = surplus / (2 * size * math.log(2))  # Miller's correction of each of the three entropies
     return Relation(
         x_bits=h_x,
         y_bits=h_y,
@@ -151,8 +165,8 @@ def relation(x: States, y: States) -> Relation:
         mutual_information=shared,
         corrected_mutual_information=min(max(shared - chance, 0.0), h_x, h_y),
         joint_states=int(joint.size),
-        sample_size=len(first),
-        confidence=_confidence(len(first), int(joint.size)),
+        sample_size=size,
+        confidence=_confidence(size, int(joint.size)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -16,6 +17,12 @@ class Series(models.Model):
     metric = models.CharField(max_length=120)
     labels = models.JSONField(default=dict, blank=True)
     key = models.CharField(max_length=64, unique=True, editable=False)  # hash of the four above
+    kind = models.CharField(
+        max_length=8, blank=True, default="", help_text="gauge, counter (counts up) or delta (what was added since)"
+    )
+    # The series of the role that this one's history went to when its source had left for good (see `merging`).
+    merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="members")
+    merged_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -28,7 +35,7 @@ class Series(models.Model):
 
 
 class Summary(models.Model):
-    """Count, sum, minimum, maximum, last value and perhaps a sketch of one series over one step.
+    """Count, sum, minimum, maximum, last value and, where it says more than these, a quantile sketch, over one step.
 
     The migrations make these tables themselves: partitioned by time on PostgreSQL, ordered by their key on SQLite.
     No foreign key is checked: it would cost more than the rest of a write, and who is not in `Series` is not read.
@@ -63,6 +70,27 @@ class FiveMinuteRollup(Summary):
 
 class HourRollup(Summary):
     """One hour."""
+
+
+class RollupChunk(models.Model):
+    """The roll-ups of one series and step over a day (of an hour: thirty days), packed when the day has settled."""
+
+    pk = models.CompositePrimaryKey("series_id", "step_seconds", "at")
+    series = models.ForeignKey(
+        Series, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="chunks"
+    )
+    step_seconds = models.IntegerField()
+    at = models.BigIntegerField(help_text="Start of the chunk, epoch seconds")
+    rows = models.IntegerField()
+    samples = models.BigIntegerField(help_text="Samples that the rows sum up")
+    data = models.BinaryField()
+    sketches = models.BinaryField(null=True)  # apart: only quantiles need them
+
+    class Meta:
+        indexes = [models.Index(fields=["step_seconds", "at"], name="chunk_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.series_id} {self.step_seconds} s from {self.at}"
 
 
 class DueWindow(models.Model):
@@ -106,3 +134,55 @@ class ArchivedDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.state}"
+
+
+class ExportTarget(models.Model):
+    """Where what `/metrics` shows is sent as well, every so many seconds, and how that goes.
+
+    After failures in a row nothing is tried before *retry_at*: what does not answer is not asked again and again.
+    """
+
+    class Kind(models.TextChoices):
+        OTLP = "otlp", "OpenTelemetry (OTLP over HTTP)"
+        REMOTE_WRITE = "remote_write", "Prometheus remote write"
+        STATSD = "statsd", "StatsD"
+        DOGSTATSD = "dogstatsd", "DogStatsD (Datadog)"
+
+    class Period(models.IntegerChoices):
+        TEN = 10
+        TWENTY = 20
+        THIRTY = 30
+
+    name = models.CharField(
+        max_length=60,
+        unique=True,
+        validators=[RegexValidator(r"\A[a-zA-Z0-9_.-]+\Z", "Letters, digits, '_', '.', '-'.")],
+    )
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    address = models.CharField(
+        max_length=300, help_text="http(s)://host:port/path, or host:port for StatsD. Inside ones need VSM_HTTP_ALLOW."
+    )
+    system = models.ForeignKey(
+        System, null=True, blank=True, on_delete=models.CASCADE, related_name="+",
+        help_text="Empty: every system, and the platform's own health",
+    )  # fmt: skip
+    period_seconds = models.PositiveSmallIntegerField(choices=Period.choices, default=Period.TEN)
+    prefixes = models.CharField(
+        max_length=300, blank=True, help_text="Only metrics that begin so, such as vsm_,celery_. Empty: all"
+    )
+    enabled = models.BooleanField(default=True)
+    headers_sealed = models.TextField(blank=True, editable=False)  # encrypted: they carry tokens
+    header_names = models.CharField(max_length=300, blank=True, editable=False)
+
+    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False)  # in a row
+    retry_at = models.DateTimeField(null=True, blank=True, editable=False)
+    sent_samples = models.BigIntegerField(default=0, editable=False)
+    dropped_samples = models.BigIntegerField(default=0, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from subsystems.telemetry.attenuation import Suggestion, suggestions
-from subsystems.telemetry.entropy import Variety, variety
-from subsystems.telemetry.requisite import Band, Requisite, judge
+from subsystems.telemetry.entropy import Relation, Variety, variety
+from subsystems.telemetry.requisite import Band, Bands, Requisite, judge, with_outcomes, with_pairs
 from subsystems.telemetry.states import States
 
 
@@ -48,15 +48,28 @@ class Panel:
         return {**{name: getattr(self, name).to_wire() for name in sides}, "gap": self.gap}
 
 
-def three_way_panel(environment: States, operation: States, management: States, *, buffer_bits: float = 0.0) -> Panel:
+def three_way_panel(
+    environment: States,
+    operation: States,
+    management: States,
+    *,
+    pairs: Relation | None = None,
+    outcomes: States | None = None,
+    buffer_bits: float = 0.0,
+    goal_bits: float = 0.0,
+    bands: Bands | None = None,
+) -> Panel:
     """Measure a unit by the states of its environment (what is asked of it), its operation (what it does and how that
     ends) and its management (what is decided about it). Raises Invalid naming the field.
+
+    *pairs* say which answer was given to what was asked, *outcomes* how it ended; both belong to the operation.
     """
     outside, doing, steering = variety(environment), variety(operation), variety(management)
-    operational = _side(
-        "operation", operation, "environment", environment, judge(doing, outside, buffer_bits=buffer_bits)
-    )
-    managerial = _side("management", management, "operation", operation, judge(steering, doing))
+    balance = judge(doing, outside, buffer_bits=buffer_bits, goal_bits=goal_bits, bands=bands)
+    balance = balance if pairs is None else with_pairs(balance, pairs)
+    balance = balance if outcomes is None else with_outcomes(balance, variety(outcomes))
+    operational = _side("operation", operation, "environment", environment, balance)
+    managerial = _side("management", management, "operation", operation, judge(steering, doing, bands=bands))
     return Panel(outside, doing, steering, operational, managerial, _gap(operational, managerial))
 
 

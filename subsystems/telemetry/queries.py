@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from subsystems.telemetry.columns import (
     runs,
     together,
 )
+from subsystems.telemetry.distributions import error_bound
 from subsystems.telemetry.models import Series
 from subsystems.telemetry.ranges import RECENT, WARM, Part, Reach
 from subsystems.telemetry.samples import HOT_SECONDS, labels_text, series_name
@@ -40,6 +41,7 @@ MAX_ROWS = 5_000_000  # of roll-ups read for one answer
 MAX_REQUESTS = 100
 SETTLED_SECONDS = 2 * HOT_SECONDS  # what is older gets no sample any more: roll-ups of every step are whole
 AVERAGE = Aggregate("avg")
+Found = TypeVar("Found", Columns, Pieces)
 LOOKBACK_SECONDS = 300.0  # a rise needs the value before it
 
 
@@ -58,14 +60,20 @@ class SeriesPoints:
 class QueryResult:
     """An answer over the tiers: which of them it comes from, and whether nothing of the range is missing.
 
-    *exact* is False for a quantile that had to be estimated from roll-ups.
+    A quantile over roll-ups is not *exact*: *error* is how far it may be off, as a share of it; None where nobody
+    knows.
     """
 
     series: list[SeriesPoints] = field(default_factory=list)
     tiers: list[str] = field(default_factory=list)
     complete: bool = True
     parts: list[Part] = field(default_factory=list)
-    exact: bool = True
+    error: float | None = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Return whether every value is what the samples give."""
+        return self.error == 0.0
 
     def to_wire(self) -> dict[str, Any]:
         """Return the contract's JSON."""
@@ -75,6 +83,7 @@ class QueryResult:
             "tiers": self.tiers,
             "complete": self.complete,
             "exact": self.exact,
+            "error": self.error,
             "parts": parts,
         }
 
@@ -111,7 +120,7 @@ class Request:
         return self.start - max(LOOKBACK_SECONDS, self.step) if self.agg.counts_rises else self.start
 
     @property
-    def reads_finest(self) -> bool:
+    def needs_sketches(self) -> bool:
         """Return whether sums are not enough."""
         return self.agg.name == "quantile"
 
@@ -127,6 +136,16 @@ def latest(
         info = infos[series]
         answer.setdefault(info.source, {})[series_name(info.metric, labels_text(info.labels))] = (at, value)
     return answer
+
+
+def fresh(system_ids: Iterable[int], *, metrics: Iterable[str], since: float) -> list[tuple[SeriesInfo, float]]:
+    """Return each series of some *metrics* with its newest value, those not heard since *since* left out."""
+    rows = Series.objects.filter(system_id__in=list(system_ids), metric__in=list(metrics)).order_by("pk")
+    named = rows.values_list("pk", "source", "metric", "labels", "system__slug")
+    infos = {pk: SeriesInfo(*told) for pk, *told in named}
+    found = hot_tier().latest(_ids(infos))
+    heard = found.where(found.at >= since)
+    return [(infos[pk], value) for pk, value in zip(heard.series.tolist(), heard.values.tolist(), strict=True)]
 
 
 def window(
@@ -178,7 +197,7 @@ def answer(requests: Sequence[Request], *, now: float | None = None) -> list[Que
     reach = _reach(min((request.read_from for request in requests), default=moment), moment)
     found = _selected(requests)
     plans = [_plan(request, reach, infos) for request, infos in zip(requests, found, strict=True)]
-    shelves = _read(plans, found)
+    shelves = _read(requests, plans, found)
     return [
         _answered(request, reach, infos, plan, shelves)
         for request, infos, plan in zip(requests, found, plans, strict=True)
@@ -200,7 +219,7 @@ def selected(
 def pieces(series_ids: Ids, start: float, end: float, step: float, *, now: float) -> Pieces:
     """Return what all tiers know of [start, end], each moment once, fine enough for points every *step* seconds."""
     parts = ranges.parts(start, end, step, _reach(start, now))
-    return joined_pieces([_read_part(part, series_ids).pieces for part in parts])
+    return joined_pieces([_cut(part, *_read_part(part, series_ids, False)).pieces for part in parts])
 
 
 def sparklines(
@@ -216,8 +235,7 @@ def sparklines(
     wanted = set(pairs)
     infos = _infos([system_id], sources={source for source, _ in pairs}, metrics={metric for _, metric in pairs})
     infos = {pk: info for pk, info in infos.items() if not info.labels and (info.source, info.metric) in wanted}
-    pieces, _, _ = _recent(_ids(infos), end - seconds, end)
-    found = grouped(pieces, seconds / points)
+    found = grouped(_recent(_ids(infos), end - seconds, end), seconds / points)
     lines: dict[str, dict[str, list[list[float]]]] = {}
     for line in _points(found, found.aggregated("avg"), infos):
         lines.setdefault(line.source, {})[line.metric] = np.column_stack([line.at, line.values]).tolist()
@@ -227,7 +245,7 @@ def sparklines(
 def _infos(
     system_ids: Iterable[int], *, sources: Iterable[str] | None, metrics: Iterable[str] | None
 ) -> dict[int, SeriesInfo]:
-    rows = Series.objects.filter(system_id__in=list(system_ids))
+    rows = Series.objects.filter(system_id__in=list(system_ids), merged_into=None)
     if metrics is not None:
         rows = rows.filter(metric__in=list(metrics))
     if sources is not None:
@@ -240,13 +258,14 @@ def _selected(requests: Sequence[Request]) -> list[dict[int, SeriesInfo]]:
     """Return the series of each request, from one look at the table."""
     systems = {pk for request in requests for pk in request.system_ids}
     sources = {request.source for request in requests}
-    rows = Series.objects.filter(system_id__in=systems, metric__in={request.metric for request in requests})
+    metrics = {request.metric for request in requests}
+    rows = Series.objects.filter(system_id__in=systems, metric__in=metrics, merged_into=None)
     if None not in sources:
         rows = rows.filter(source__in=sources)
-    found = rows.order_by("pk").values_list("pk", "system_id", "source", "metric", "labels", "system__slug")
+    found = rows.order_by("pk").values_list("pk", "system_id", "source", "metric", "labels", "system__slug", "kind")
     by_metric: dict[str, list[tuple[int, int, SeriesInfo]]] = {}
-    for pk, system, source, metric, labels, slug in found:
-        by_metric.setdefault(metric, []).append((pk, system, SeriesInfo(source, metric, labels, slug)))
+    for pk, system, source, metric, labels, slug, kind in found:
+        by_metric.setdefault(metric, []).append((pk, system, SeriesInfo(source, metric, labels, slug, kind)))
     return [_of_request(request, by_metric.get(request.metric, [])) for request in requests]
 
 
@@ -290,7 +309,7 @@ def _unsettled(settled: int) -> int:
 
 
 def _plan(request: Request, reach: Reach, infos: Mapping[int, SeriesInfo]) -> list[Part]:
-    parts = ranges.parts(request.read_from, request.end, request.step, reach, finest=request.reads_finest)
+    parts = ranges.parts(request.read_from, request.end, request.step, reach)
     n = min(len(infos), _limit(request))
     rows = sum((part.end - part.start) / part.step_seconds for part in parts if part.tier != RECENT) * n
     if rows > MAX_ROWS:
@@ -308,33 +327,78 @@ class _Found:
     reached: bool = True
 
 
-def _read(plans: Sequence[Sequence[Part]], infos: Sequence[Mapping[int, SeriesInfo]]) -> dict[Part, _Found]:
+def _read(
+    requests: Sequence[Request], plans: Sequence[Sequence[Part]], infos: Sequence[Mapping[int, SeriesInfo]]
+) -> dict[Part, _Found]:
     wanted: dict[Part, set[int]] = {}
-    for plan, chosen_here in zip(plans, infos, strict=True):
+    sketched: set[Part] = set()
+    for request, plan, chosen_here in zip(requests, plans, infos, strict=True):
         for part in plan:
             wanted.setdefault(part, set()).update(chosen_here)
-    return {part: _read_part(part, np.array(sorted(ids), np.int64)) for part, ids in wanted.items()}
+        sketched.update(plan if request.needs_sketches else ())
+    found: dict[Part, _Found] = {}
+    for near in ranges.neighbours(wanted):
+        found |= _read_together({part: wanted[part] for part in near}, not sketched.isdisjoint(near))
+    return found
 
 
-def _read_part(part: Part, series_ids: Ids) -> _Found:
+def _read_together(wanted: Mapping[Part, set[int]], sketches: bool) -> dict[Part, _Found]:
+    """Read neighbouring parts of one tier and step at once, and cut each out of it."""
+    whole = ranges.around(list(wanted))
+    everybody = np.array(sorted(set().union(*wanted.values())), np.int64)
+    samples, rollups, reached = _read_part(whole, everybody, sketches)
+    if len(wanted) == 1:
+        return {whole: _cut(whole, samples, rollups, reached)}
+    found = {}
+    for part, ids in wanted.items():
+        own = np.array(sorted(ids), np.int64)
+        found[part] = _cut(part, _of(samples, own), _of(rollups, own), reached)
+    return found
+
+
+def _read_part(part: Part, series_ids: Ids, sketches: bool) -> tuple[Columns, Pieces, bool]:
+    """Return the samples and the roll-ups of one part, and whether all that was asked answered."""
+    none, step = columns([], [], []), STEPS[part.step_seconds]
     if part.tier == RECENT:
-        return _Found(*_recent(series_ids, part.start, part.end))
+        # Whole minutes are compared, then the samples cut to the range: half a minute would lose to its roll-up.
+        minute = floor(part.start, MINUTE.seconds)
+        samples, reached = _hot(series_ids, minute, floor(part.end, MINUTE.seconds) + MINUTE.seconds)
+        rollups = warm.read(series_ids, minute, math.nextafter(part.end, math.inf), sketches=sketches)
+        return samples, rollups, reached
     if part.tier == WARM:
-        pieces, reached = warm.read(series_ids, part.start, part.end, STEPS[part.step_seconds]), True
-    else:
-        pieces, reached = cold.read(series_ids, part.start, part.end)
-    return _Found(pieces, (part.tier,) if len(pieces) else (), reached)
+        return none, warm.read(series_ids, part.start, part.end, step, sketches=sketches), True
+    return none, *cold.read(series_ids, part.start, part.end, step)
 
 
-def _recent(series_ids: Ids, start: float, end: float) -> tuple[Pieces, tuple[str, ...], bool]:
-    """Return what samples and minutes know of a range without overlap, where from, and whether both answered."""
-    minute = floor(start, MINUTE.seconds)
-    # Whole minutes are compared, then the samples cut to the range: half a minute would always lose to its roll-up.
-    samples, reached = _hot(series_ids, minute, floor(end, MINUTE.seconds) + MINUTE.seconds)
-    samples, rollups = better(samples, warm.read(series_ids, minute, math.nextafter(end, math.inf)))
-    samples = samples.where((samples.at >= start) & (samples.at <= end))
+def _cut(part: Part, samples: Columns, rollups: Pieces, reached: bool) -> _Found:
+    """Return what *part* holds of what was read, each moment once."""
+    if part.tier != RECENT:
+        pieces = _between(rollups, part.start, part.end)
+        return _Found(pieces, (part.tier,) if len(pieces) else (), reached)
+    minute = floor(part.start, MINUTE.seconds)
+    inside = (samples.at >= minute) & (samples.at < floor(part.end, MINUTE.seconds) + MINUTE.seconds)
+    rollups = _between(rollups, minute, math.nextafter(part.end, math.inf))
+    samples, rollups = better(samples if inside.all() else samples.where(inside), rollups)
+    samples = samples.where((samples.at >= part.start) & (samples.at <= part.end))
     tiers = tuple(name for name, found in (("hot", samples), ("warm", rollups)) if len(found))
-    return together(as_pieces(samples), rollups), tiers, reached
+    return _Found(together(as_pieces(samples), rollups), tiers, reached)
+
+
+def _recent(series_ids: Ids, start: float, end: float) -> Pieces:
+    """Return what samples and minutes know of a range without overlap."""
+    part = Part(RECENT, MINUTE.seconds, start, end)
+    return _cut(part, *_read_part(part, series_ids, False)).pieces
+
+
+def _between(pieces: Pieces, start: float, end: float) -> Pieces:
+    inside = (pieces.at >= start) & (pieces.at < end)
+    return pieces if inside.all() else pieces.where(inside)
+
+
+def _of(found: Found, series_ids: Ids) -> Found:
+    """Return what is of *series_ids* alone: several requests may have read together."""
+    mine = np.isin(found.series, series_ids)
+    return found if mine.all() else found.where(mine)
 
 
 def _hot(series_ids: Ids, start: float, end: float) -> tuple[Columns, bool]:
@@ -353,32 +417,28 @@ def _answered(
 ) -> QueryResult:
     kept = dict(list(infos.items())[: _limit(request)])
     found = [shelves[part] for part in plan]
-    pieces = _of_series(joined_pieces([each.pieces for each in found]), _ids(kept))
+    pieces = _of(joined_pieces([each.pieces for each in found]), _ids(kept))
     tiers = [name for name in ("hot", "warm", "cold") if any(name in each.tiers for each in found)]
     whole = len(kept) == len(infos) and all(each.reached for each in found)
-    points, exact = _computed(request, pieces, kept)
+    points, error = _computed(request, pieces, kept)
     cut = points[:MAX_SERIES]
     complete = whole and len(cut) == len(points) and not ranges.missing_before(request.start, reach)
-    return QueryResult(cut, tiers, complete, list(plan), exact)
+    return QueryResult(cut, tiers, complete, list(plan), error)
 
 
-def _of_series(pieces: Pieces, series_ids: Ids) -> Pieces:
-    """Return the pieces of *series_ids* alone: several requests may have read together."""
-    mine = np.isin(pieces.series, series_ids)
-    return pieces if mine.all() else pieces.where(mine)
-
-
-def _computed(request: Request, pieces: Pieces, infos: Mapping[int, SeriesInfo]) -> tuple[list[SeriesPoints], bool]:
+def _computed(
+    request: Request, pieces: Pieces, infos: Mapping[int, SeriesInfo]
+) -> tuple[list[SeriesPoints], float | None]:
     if request.agg.counts_rises:
-        pieces = aggregates.rises(pieces)
+        deltas = [pk for pk, info in infos.items() if info.kind == "delta"]
+        pieces = aggregates.rises(pieces, np.isin(pieces.series, deltas) if deltas else None)
         # A roll-up that the start cuts through counts whole, as for every other aggregate.
         pieces = pieces.where(pieces.at >= floor(request.start, MINUTE.seconds))
     if request.group_by is not None:
         of, infos = groups(infos, request.group_by)
         pieces = _regrouped(pieces, of)
     found, values = _values(request, pieces)
-    exact = not request.reads_finest or aggregates.is_exact(pieces)
-    return _points(found, values, infos), exact
+    return _points(found, values, infos), error_bound(pieces) if request.needs_sketches else 0.0
 
 
 def _regrouped(pieces: Pieces, of: Mapping[int, int]) -> Pieces:

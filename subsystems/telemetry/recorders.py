@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,12 +129,32 @@ class OperationRecorder:
         self.durations.add(duration_ms)
         if not success:
             self.errors.appendleft((at, result[:MAX_ERROR]))
+        self._count_recent(at, (1.0, float(success), duration_ms))
+
+    def record_many(
+        self,
+        ends: Sequence[tuple[float, bool, int]],
+        total_ms: float,
+        *,
+        errors: Sequence[tuple[float, str]] = (),
+    ) -> None:
+        """Count operations that were counted elsewhere: (at, whether well, how many), and how long all took together.
+
+        Their durations are merged by the caller; a mean stands for each in the window. *errors* are newest first.
+        """
+        count, success = sum(n for _, _, n in ends), sum(n for _, well, n in ends if well)
+        self.totals += Totals(count, success, total_ms)
+        for at, well, n in ends:
+            self._count_recent(at, (float(n), float(n * well), total_ms * n / count))
+        self.errors.extendleft((at, what[:MAX_ERROR]) for at, what in reversed(errors))
+
+    def _count_recent(self, at: float, sums: tuple[float, float, float]) -> None:
         bucket = int(at // BUCKET_SECONDS)
         row = bucket % BUCKETS
         if self._ids[row] < bucket:
             self._ids[row], self._window[row] = bucket, 0.0
         if self._ids[row] == bucket:  # else it is older than the window
-            self._window[row] += (1.0, float(success), duration_ms)
+            self._window[row] += sums
 
     def recent(self, now: float) -> Totals:
         """Return the totals of the last five minutes."""
@@ -150,7 +170,8 @@ class OperationRecorder:
         self.slow += other.slow
         newest_first = sorted([*self.errors, *other.errors], reverse=True)[:ERRORS_KEPT]
         self.errors = deque(newest_first, maxlen=ERRORS_KEPT)
-        for bucket, row in zip(other._ids.tolist(), other._window, strict=True):
+        used = other._ids >= 0
+        for bucket, row in zip(other._ids[used].tolist(), other._window[used], strict=True):
             mine = bucket % BUCKETS
             if bucket > self._ids[mine]:
                 self._ids[mine], self._window[mine] = bucket, 0.0

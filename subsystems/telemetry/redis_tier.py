@@ -109,7 +109,8 @@ class RedisHotTier:
             buckets = [at for at in self._sizes() if start - BUCKET_SECONDS < at <= end]
             wanted = self._held_in(buckets) if series_ids is None else np.unique(series_ids)
             found = self._fetch(wanted, buckets).ordered()
-        return found.where((found.at >= start) & (found.at <= end))
+        inside = (found.at >= start) & (found.at <= end)
+        return found if inside.all() else found.where(inside)
 
     def latest(self, series_ids: Ids) -> Columns:
         """See HotTier."""
@@ -228,8 +229,15 @@ class RedisHotTier:
 
     def _fetch(self, series_ids: Ids, buckets: Sequence[int]) -> Columns:
         owners = np.repeat(series_ids, len(buckets))
-        names = [f"{self._root}{series}:{bucket}" for series in series_ids.tolist() for bucket in sorted(buckets)]
-        blobs = [blob or b"" for keys in _chunks(names) for blob in self._client.mget(keys)]
+        ends = [f":{bucket}" for bucket in sorted(buckets)]
+        starts = [f"{self._root}{series}" for series in series_ids.tolist()]
+        names = [start + end for start in starts for end in ends]
+        with self._client.pipeline(transaction=False) as pipe:  # Redis gathers one part while we unpack another
+            for keys in _chunks(names):
+                pipe.mget(keys)
+            blobs = [blob for found in pipe.execute() for blob in found]
+        if None in blobs:
+            blobs = [blob or b"" for blob in blobs]
         return _unpacked(owners, blobs)
 
     def _forget_latest(self, before: float) -> None:
@@ -255,8 +263,8 @@ def _packed(samples: Columns) -> Iterator[tuple[int, int, bytes, bytes]]:
 def _unpacked(series: Ids, blobs: Sequence[bytes]) -> Columns:
     """Return the samples of *blobs*, one for each of *series*."""
     pairs = np.frombuffer(b"".join(blobs), "<f8").reshape(-1, 2)
-    owners = np.repeat(series, [len(blob) // PAIR for blob in blobs]) if len(series) else series
-    return Columns(owners, pairs[:, 0].astype(np.float64), pairs[:, 1].astype(np.float64))
+    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs)) // PAIR
+    return Columns(np.repeat(series, lengths), pairs[:, 0].astype(np.float64), pairs[:, 1].astype(np.float64))
 
 
 def _chunks(items: list[Any]) -> Iterator[list[Any]]:

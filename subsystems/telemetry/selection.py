@@ -22,6 +22,7 @@ class SeriesInfo(NamedTuple):
     metric: str
     labels: dict[str, str]
     system: str = ""
+    kind: str = ""
 
 
 class Matcher(NamedTuple):

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+from django.conf import settings
 
 from subsystems.kernel.errors import TransientError
 from subsystems.telemetry import registry
-from subsystems.telemetry.columns import Columns, Ids
+from subsystems.telemetry.columns import Columns, Floats, Ids
 from subsystems.telemetry.samples import (
     FUTURE_SECONDS,
     HOT_SECONDS,
@@ -28,6 +29,7 @@ from subsystems.telemetry.store import hot_tier
 from subsystems.telemetry.tables import Mask, Table, table_of
 
 logger = logging.getLogger(__name__)
+LATE_SECONDS = 60.0  # the minute may have been summed up already: it will be once more
 NOTHING: Mapping[int, Refusal] = MappingProxyType({})
 
 
@@ -62,6 +64,7 @@ def record_table(
         rejected += [Rejection(table.index(place), *lost) for place in np.flatnonzero(kept).tolist()]
         kept = np.zeros_like(kept)
     _count(rejected)
+    _count_odd_times(table.at[kept], now)
     return Outcome(int(kept.sum()), sorted(rejected, key=lambda rejection: rejection.index), kept)
 
 
@@ -93,12 +96,13 @@ def _make_series(
         if reason:
             reasons[code] = reason
         elif used[code]:
-            wanted[code] = registry.Wanted(*table.names[code][:2], table.labels[code])
+            kind = table.kinds[code] if table.kinds is not None else ""
+            wanted[code] = registry.Wanted(*table.names[code][:2], table.labels[code], kind)
     if not wanted:
         return ids, reasons
     found = registry.series_ids(system_id, list(wanted.values()))
     ids = ids.copy()
-    full = "series_limit", f"The system has {registry.MAX_SERIES_PER_SYSTEM} series already."
+    full = "series_limit", f"The system has {settings.MAX_SERIES:,} series already, as many as it may (VSM_MAX_SERIES)."
     for code in wanted:
         ids[code] = found.get(table.names[code], registry.UNKNOWN)
         if ids[code] == registry.UNKNOWN:
@@ -123,6 +127,13 @@ def _append(samples: Columns) -> Refusal | None:
         logger.warning("%d samples were lost: %s", len(samples), error)
         return "store_unavailable", "Try again."
     return None
+
+
+def _count_odd_times(at: Floats, now: float) -> None:
+    """Count kept samples that came after their minute was summed up, and those of clocks that are ahead."""
+    for name, n in (("late_samples", int((at < now - LATE_SECONDS).sum())), ("ahead_samples", int((at > now).sum()))):
+        if n:
+            hot_tier().count(name, n)
 
 
 def _count(rejected: Sequence[Rejection]) -> None:

@@ -171,11 +171,18 @@ class Sketch:
 
     def share_at_most(self, value: float) -> float | None:
         """Return about the share of values that do not exceed *value*: the inverse of `quantile`."""
+        found = self.shares_at_most([value])
+        return found[0] if found else None
+
+    def shares_at_most(self, values: Sequence[float]) -> list[float]:
+        """Return about the shares that do not exceed each of *values*; nothing without any."""
         self._settle()
-        values, counts = self._listed()
+        known, counts = self._listed()
         if not counts.size:
-            return None
-        return float(counts[values <= value * (1 + math.copysign(self.accuracy, value))].sum() / counts.sum())
+            return []
+        limits = np.array([value * (1 + math.copysign(self.accuracy, value)) for value in values])
+        upto = np.concatenate([[0], np.cumsum(counts)])
+        return [float(share) for share in upto[np.searchsorted(known, limits, side="right")] / upto[-1]]
 
     def copy(self) -> Sketch:
         """Return a sketch of the same values."""

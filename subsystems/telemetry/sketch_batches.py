@@ -34,10 +34,13 @@ class _Side:
     count: Ints
 
 
-def pack_groups(values: Floats, starts: npt.NDArray[np.intp], *, accuracy: float = ACCURACY) -> list[bytes]:
+def pack_groups(
+    values: Floats, starts: npt.NDArray[np.intp], *, times: Ints | None = None, accuracy: float = ACCURACY
+) -> list[bytes]:
     """Return the bytes of the sketch of each group of *values*; the groups begin at *starts*, the first of them at 0.
 
-    Raises Invalid for a value that is not finite, or for starts that are not ascending positions of values.
+    *times* says how often each value occurs, else once. Raises Invalid for a value that is not finite, or for starts
+    that are not ascending positions of values.
     """
     numbers = np.asarray(values, np.float64)
     if not np.isfinite(numbers).all():
@@ -47,10 +50,16 @@ def pack_groups(values: Floats, starts: npt.NDArray[np.intp], *, accuracy: float
     size = np.abs(numbers)
     some = size >= TINIEST
     keys = np.ceil(np.log(size, where=some, out=np.zeros_like(size)) / log_base(accuracy)).astype(np.int64)
-    up, down = (_counted(group[side], keys[side]) for side in (some & (numbers > 0), some & (numbers < 0)))
+    up, down = (
+        _counted(group[side], keys[side], None if times is None else times[side])
+        for side in (some & (numbers > 0), some & (numbers < 0))
+    )
     if _too_wide(up) or _too_wide(down):
-        return [_one(numbers[start:end], accuracy) for start, end in zip(starts, ends, strict=True)]
-    return _assembled(np.bincount(group[~some], minlength=len(starts)), up, down, accuracy)
+        wide = numbers if times is None else np.repeat(numbers, times)
+        cuts = np.append(0, np.cumsum(np.ones(numbers.size, np.int64) if times is None else times))
+        return [_one(wide[cuts[start] : cuts[end]], accuracy) for start, end in zip(starts, ends, strict=True)]
+    zeros = np.bincount(group[~some], None if times is None else times[~some], len(starts)).astype(np.int64)
+    return _assembled(zeros, up, down, accuracy)
 
 
 def merge_packed(raws: Sequence[bytes], starts: npt.NDArray[np.intp]) -> list[bytes]:
@@ -73,6 +82,25 @@ def merge_packed(raws: Sequence[bytes], starts: npt.NDArray[np.intp]) -> list[by
         return [_merged_one(raws[start:end]) for start, end in zip(starts, ends, strict=True)]
     zeros = np.bincount(group, numbers[begin + 3], len(starts)).astype(np.int64)
     return _assembled(zeros, up, down, float(heads[0, 2]) * UNIT)
+
+
+def bins(raws: Sequence[bytes]) -> tuple[Ints, Floats, Ints]:
+    """Return (place of the sketch, value, count) of every bin in use of all *raws*, in no order.
+
+    Each value is within the sketches' accuracy of all that it stands for. Raises Invalid for bytes that are no sketch.
+    """
+    if not raws:
+        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)
+    numbers, begin = _numbers(raws)
+    group = np.arange(len(raws), dtype=np.int64)
+    up, middle = _side(numbers, begin + HEAD, group)
+    down, _ = _side(numbers, middle, group)
+    accuracy = float(numbers[begin[0] + 2]) * UNIT
+    zeros = numbers[begin + 3]
+    values = [np.exp(side.key * log_base(accuracy)) * (1 - accuracy) for side in (up, down)]
+    owner = np.concatenate([up.group, down.group, group[zeros > 0]])
+    counts = np.concatenate([up.count, down.count, zeros[zeros > 0]])
+    return owner, np.concatenate([values[0], -values[1], np.zeros(int((zeros > 0).sum()))]), counts
 
 
 def _numbers(raws: Sequence[bytes]) -> tuple[Ints, Ints]:

@@ -9,9 +9,12 @@ from celery import shared_task
 from django.conf import settings
 
 from subsystems.kernel.errors import TransientError, VsmError
-from subsystems.kernel.triggerable import Arguments, triggerable
+from subsystems.kernel.triggerable import Arguments, tell_progress, triggerable
 from subsystems.telemetry import archiving, partitions, retention, tiers
 
+# RabbitMQ takes back what is not acknowledged within half an hour, and a day begun later would be cut off.
+ARCHIVE_SECONDS = 1400
+TRIGGERED_SECONDS = 180
 logger = logging.getLogger(__name__)
 
 
@@ -39,13 +42,13 @@ def evict() -> None:
         logger.warning("The hot tier was not cleaned: %s", error)
 
 
-@shared_task(name="telemetry.archive", soft_time_limit=3300, time_limit=3500)
+@shared_task(name="telemetry.archive", soft_time_limit=1650, time_limit=1750)
 def archive() -> None:
     """Move settled days into the archive. Running twice is safe: the second finds nothing left to do, or is refused."""
     if not settings.ARCHIVE_URL:
         return
     try:
-        archiving.archive_due(now=time.time())
+        archiving.archive_due(now=time.time(), until=time.monotonic() + ARCHIVE_SECONDS)
     except archiving.ArchiveBusy:
         logger.info("Another process is archiving")
     except VsmError as error:
@@ -54,8 +57,9 @@ def archive() -> None:
 
 @triggerable("telemetry.archive_now", scope="admin")
 def archive_now(arguments: Arguments) -> dict[str, int]:
-    """Write, read back and move every settled day into the archive now."""
-    return archiving.archive_due(now=time.time()).to_wire()
+    """Write, read back and move settled days into the archive now, for some minutes; `left` are for the next hour."""
+    until = time.monotonic() + TRIGGERED_SECONDS
+    return archiving.archive_due(now=time.time(), until=until, progress=tell_progress).to_wire()
 
 
 @triggerable("telemetry.roll_up_now")

@@ -104,13 +104,13 @@ class SlidingCounts:
         self._reference = np.zeros(states, np.float64)
         self.history: deque[tuple[float, float, int]] = deque(maxlen=HISTORY)  # end, bits, observations
 
-    def add(self, codes: Codes, at: Floats) -> None:
-        """Count *codes* observed at *at*, in any order."""
+    def add(self, codes: Codes, at: Floats, counts: Codes) -> None:
+        """Count *codes* observed at *at*, each so many times, in any order."""
         if not codes.size:
             return
         self._widen(int(codes.max()) + 1)
-        self._slide(codes, np.floor(at / self.width).astype(np.int64))
-        self._close_and_open(codes, np.floor(at / self.seconds).astype(np.int64))
+        self._slide(codes, np.floor(at / self.width).astype(np.int64), counts)
+        self._close_and_open(codes, np.floor(at / self.seconds).astype(np.int64), counts)
 
     def close(self, now: float) -> None:
         """Close the open window if it ended before *now*, although nothing new was observed."""
@@ -130,26 +130,26 @@ class SlidingCounts:
         """Return the faded counts of closed windows, those that the sliding window may overlap left out."""
         return self._reference
 
-    def _slide(self, codes: Codes, ids: Codes) -> None:
+    def _slide(self, codes: Codes, ids: Codes, counts: Codes) -> None:
         newest = max(int(ids.max()), int(self._ids.max()))
         fits = ids > newest - BUCKETS
         if not fits.all():
-            self.late += int(codes.size - np.count_nonzero(fits))
-            codes, ids = codes[fits], ids[fits]
-        for id_, counts in _grouped(codes, ids, self._counts.shape[1]):
+            self.late += int(counts[~fits].sum())
+            codes, ids, counts = codes[fits], ids[fits], counts[fits]
+        for id_, table in _grouped(codes, ids, counts, self._counts.shape[1]):
             row = id_ % BUCKETS
             if self._ids[row] != id_:
                 self._ids[row], self._counts[row] = id_, 0
-            self._counts[row] += counts
+            self._counts[row] += table
 
-    def _close_and_open(self, codes: Codes, ids: Codes) -> None:
+    def _close_and_open(self, codes: Codes, ids: Codes, counts: Codes) -> None:
         recent = ids > int(ids.max()) - HISTORY
-        for id_, counts in _grouped(codes[recent], ids[recent], self._open.size):
+        for id_, table in _grouped(codes[recent], ids[recent], counts[recent], self._open.size):
             if id_ > self._open_id:
                 self._close()
                 self._open_id = id_
             if id_ == self._open_id:
-                self._open += counts
+                self._open += table
 
     def _close(self) -> None:
         size = int(self._open.sum())
@@ -200,8 +200,15 @@ class TemporalVariety:
         self.since: float | None = None
         self._windows = {name: SlidingCounts(_seconds(name)) for name in scales}
 
-    def observe(self, names: Sequence[str], at: Sequence[float] | Floats, *, now: float) -> int:
-        """Count states by name, each observed at its time, in any order; return how many were taken.
+    def observe(
+        self,
+        names: Sequence[str],
+        at: Sequence[float] | Floats,
+        *,
+        now: float,
+        counts: Sequence[int] | Codes | None = None,
+    ) -> int:
+        """Count states by name, each observed at its time (*counts* times), in any order; return how many were taken.
 
         One that claims to be more than a minute ahead of *now* would empty every window, and is refused and counted.
         Beyond the limit of names all are `(other)`. Raises Invalid naming the field.
@@ -212,21 +219,34 @@ class TemporalVariety:
         if not np.isfinite(times).all() or (times < 0).any():
             raise Invalid("Times are finite epoch seconds.", field="at")
         known = times <= now + FUTURE_SECONDS
-        self.refused += int(times.size - np.count_nonzero(known))
+        many = np.ones(times.size, np.int64) if counts is None else np.asarray(counts, np.int64)
+        if many.size != times.size or (many < 1).any():
+            raise Invalid("Each state has a count from 1.", field="counts")
+        self.refused += int(many[~known].sum())
         if not known.any():
             return 0
         if not known.all():
             names = [name for name, kept in zip(names, known.tolist(), strict=True) if kept]
-        codes, times = self.codebook.encode(names), times[known]
+        codes, times, many = self.codebook.encode(names), times[known], many[known]
         first = float(times.min())
         self.since = first if self.since is None else min(self.since, first)
         for window in self._windows.values():
-            window.add(codes, times)
-        return int(times.size)
+            window.add(codes, times, many)
+        return int(many.sum())
 
-    def reading(self, *, now: float) -> list[ScaleVariety]:
-        """Return the variety of each scale in the window that ends at *now*."""
-        return [self._read(name, window, now) for name, window in self._windows.items()]
+    def counts(self, scale: str, *, now: float) -> dict[str, int]:
+        """Return how often each state occurred in the window of *scale* that ends at *now*."""
+        found = self._windows[scale].counts(now)
+        names = self.codebook.names
+        return {names[code]: int(found[code]) for code in np.flatnonzero(found).tolist()}
+
+    def reading(self, *, now: float, absorbed: str = "") -> list[ScaleVariety]:
+        """Return the variety of each scale in the window that ends at *now*.
+
+        A state that is *absorbed* adds no variety: it is counted as the commonest of the others.
+        """
+        code = self.codebook.names.index(absorbed) if absorbed in self.codebook.names else None
+        return [self._read(name, window, now, code) for name, window in self._windows.items()]
 
     def to_wire(self) -> dict[str, Any]:
         """Return plain JSON, from which a restart goes on: a month is longer than any process lives."""
@@ -250,9 +270,12 @@ class TemporalVariety:
             raise Invalid(f"These are no windows of variety: {error!r:.80}.", field="windows") from None
         return made
 
-    def _read(self, name: str, window: SlidingCounts, now: float) -> ScaleVariety:
+    def _read(self, name: str, window: SlidingCounts, now: float, absorbed: int | None) -> ScaleVariety:
         window.close(now)
         counts = window.counts(now)
+        if absorbed is not None and counts[absorbed] < counts.sum():
+            failed, counts[absorbed] = int(counts[absorbed]), 0
+            counts[counts.argmax()] += failed
         watched = 0.0 if self.since is None else min(max(now - self.since, 0.0), window.seconds)
         return ScaleVariety(
             scale=name,
@@ -291,15 +314,16 @@ def drift_of(recent: Counts, reference: Floats) -> Drift:
     return Drift(bits, chance, chance < UNLIKELY if enough and chance is not None else None, size)
 
 
-def _grouped(codes: Codes, ids: Codes, states: int) -> list[tuple[int, Counts]]:
+def _grouped(codes: Codes, ids: Codes, counts: Codes, states: int) -> list[tuple[int, Counts]]:
     """Return the counts of the codes of each id, in ascending order of id."""
     if not codes.size:
         return []
+    weights = None if (counts == 1).all() else counts  # whole numbers below 2^53 stay whole as weights
     if ids[0] == ids[-1] and (ids == ids[0]).all():  # the common case: one batch, one bucket
-        return [(int(ids[0]), np.bincount(codes, minlength=states))]
+        return [(int(ids[0]), np.bincount(codes, weights, minlength=states).astype(np.int64, copy=False))]
     found, place = np.unique(ids, return_inverse=True)
-    table = np.bincount(place.reshape(-1) * states + codes, minlength=found.size * states).reshape(-1, states)
-    return list(zip(found.tolist(), table, strict=True))
+    table = np.bincount(place.reshape(-1) * states + codes, weights, minlength=found.size * states)
+    return list(zip(found.tolist(), table.astype(np.int64, copy=False).reshape(-1, states), strict=True))
 
 
 def _whole(weights: Floats) -> Counts:

@@ -13,7 +13,7 @@ import numpy as np
 from django.db import transaction
 
 from subsystems.telemetry import warm
-from subsystems.telemetry.columns import as_pieces, grouped
+from subsystems.telemetry.distributions import of_samples, summed_up
 from subsystems.telemetry.samples import HOT_SECONDS
 from subsystems.telemetry.steps import FINER, FIVE_MINUTES, HOUR, MINUTE, STEPS, Step, floor
 from subsystems.telemetry.store import hot_tier
@@ -66,14 +66,14 @@ def evict(*, now: float) -> int:
 @transaction.atomic
 def _roll_up_windows(step: Step, start: int, end: int, versions: Mapping[int, int]) -> None:
     finer = STEPS[FINER[step.seconds]]
-    warm.write(grouped(warm.read(None, start, end, finer), step.seconds), step)
+    warm.write(summed_up(warm.read(None, start, end, finer, sketches=True), step.seconds), step)
     for at in range(start, end, step.seconds):
         warm.settle(step, at, versions[at])
 
 
 def _roll_up_samples(start: float, end: float) -> int:
     samples = hot_tier().read(None, start, np.nextafter(end, start))
-    pieces = grouped(as_pieces(samples), MINUTE.seconds)
+    pieces = of_samples(samples, MINUTE.seconds)
     warm.write(pieces)
     return len(pieces)
 

@@ -1,5 +1,7 @@
 """The warm tier: roll-ups of a minute, five minutes and an hour in the database, written and read in bulk (000-60).
 
+Those of the day are rows; days that have settled are chunks (see `packing`), and both are read as one.
+
 Writing twice is harmless: a row only ever gives way to one that saw at least as many samples, so recomputing a minute
 that the hot tier has half forgotten cannot spoil it. Rows are written together with the window of the next step that
 they make due, so that a process which dies in between leaves nothing to guess.
@@ -8,22 +10,22 @@ they make due, so that a process which dies in between leaves nothing to guess.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
 
-from subsystems.telemetry import partitions
-from subsystems.telemetry.columns import Ids, Pieces, joined_pieces, pieces_of
+from subsystems.telemetry import chunk_table, partitions
+from subsystems.telemetry.columns import Floats, Ids, Pieces, Sketches, fuller, joined_pieces, pieces_of
 from subsystems.telemetry.models import DueWindow
 from subsystems.telemetry.packed import FIELDS, packed, unpacked
 from subsystems.telemetry.steps import DAY, MINUTE, PARENT, Step, floor
 
 STEP_SECONDS = MINUTE.seconds
 CHUNK = 50_000
-DELETE = 5_000  # series at a time
 _NAMES = 'series_id, at, "count", "sum", "min", "max", "last"'
 _VALUES = ("count", "sum", "min", "max", "last")
 # The same row again is left alone, and with it the disk.
@@ -52,15 +54,19 @@ _MAKE_DUE = (
     "ON CONFLICT (step_seconds, at) DO UPDATE SET version = telemetry_duewindow.version + 1"
 )
 _OF_SERIES_SQLITE = (
-    f"SELECT {_NAMES} FROM {{table}} "  # noqa: S608
+    "SELECT {names} FROM {table} "
     "WHERE series_id IN (SELECT value FROM json_each(%s)) AND at >= %s AND at < %s ORDER BY 1, 2"
 )
 _OF_ALL_SQLITE = (  # a search for each series, for there is no index by time alone
-    f"SELECT {_NAMES} FROM telemetry_series AS known CROSS JOIN {{table}} AS found "  # noqa: S608
+    "SELECT {names} FROM telemetry_series AS known CROSS JOIN {table} AS found "
     "ON found.series_id = known.id AND found.at >= %s AND found.at < %s ORDER BY 1, 2"
 )
-_COPY_OUT = "COPY (SELECT {names} FROM {table} WHERE {wanted} at >= {start} AND at < {end}) TO STDOUT (FORMAT BINARY)"
-_FORGET_SQLITE = "DELETE FROM {table} WHERE series_id = %s AND at >= %s AND at < %s"
+_TAKE_SQLITE = (
+    "DELETE FROM {table} WHERE series_id IN (SELECT value FROM json_each(%s)) AND at >= %s AND at < %s "
+    "RETURNING {names}"
+)
+_SELECT = "SELECT {names} FROM {table} WHERE {wanted} at >= {start} AND at < {end}"
+_TAKE = "DELETE FROM {table} WHERE {wanted} at >= {start} AND at < {end} RETURNING {names}"
 
 
 def write(pieces: Pieces, step: Step = MINUTE) -> None:
@@ -75,15 +81,40 @@ def write(pieces: Pieces, step: Step = MINUTE) -> None:
             _write(part, step)
 
 
-def read(series_ids: Sequence[int] | Ids | None, start: float, end: float, step: Step = MINUTE) -> Pieces:
-    """Return the ordered roll-ups of *series_ids* (None: of all) whose step starts in [start, end)."""
+def read(
+    series_ids: Sequence[int] | Ids | None, start: float, end: float, step: Step = MINUTE, *, sketches: bool = False
+) -> Pieces:
+    """Return the ordered roll-ups of *series_ids* (None: of all) whose step starts in [start, end).
+
+    Their *sketches* are read for whoever asks, for they are as large as the rest.
+    """
     low, high = int(np.ceil(start)), int(np.ceil(end))
     ids = None if series_ids is None else np.asarray(series_ids, np.int64).tolist()
     if (ids is not None and not ids) or low >= high:
         return joined_pieces([])
     if connection.vendor == "postgresql":
-        return _copied_out(ids, low, high, step).ordered()
-    return _fetched(ids, low, high, step)
+        rows = _copied_out(_SELECT, ids, low, high, step, sketches)
+    else:
+        rows = _fetched(_OF_ALL_SQLITE if ids is None else _OF_SERIES_SQLITE, ids, low, high, step, sketches)
+    # After the rows: what is packed in between is seen twice instead of never.
+    return fuller(rows, chunk_table.read(ids, low, high, step, sketches=sketches))
+
+
+def take(series_ids: Sequence[int], start: int, end: int, step: Step) -> Pieces:
+    """Delete the rows of *series_ids* in [start, end) and return them; within the caller's transaction."""
+    if connection.vendor == "postgresql":
+        return _copied_out(_TAKE, list(series_ids), start, end, step, True).ordered()
+    return _fetched(_TAKE_SQLITE, list(series_ids), start, end, step, True).ordered()
+
+
+def unpacked_series(start: int, end: int, step: Step) -> list[int]:
+    """Return the series that have rows in [start, end), those that were deleted meanwhile too."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT DISTINCT series_id FROM {step.table} WHERE at >= %s AND at < %s ORDER BY 1",  # noqa: S608
+            [start, end],
+        )
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def due(step: Step, *, before: float) -> list[tuple[int, int]]:
@@ -102,24 +133,8 @@ def settle(step: Step, at: int, version: int) -> None:
     DueWindow.objects.filter(step_seconds=step.seconds, at=at, version=version).delete()
 
 
-def forget(start: float, end: float, step: Step = MINUTE) -> int:
-    """Delete the roll-ups of *step* in [start, end), a few at a time so that nobody waits long; return how many."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(f"DELETE FROM {step.table} WHERE at >= %s AND at < %s", [int(start), int(end)])  # noqa: S608
-            return int(cursor.rowcount)
-        cursor.execute("SELECT id FROM telemetry_series")
-        ids = [pk for (pk,) in cursor.fetchall()]
-        gone = 0
-        for chosen in _chunks(ids, DELETE):
-            rows = [(pk, int(start), int(end)) for pk in chosen]
-            cursor.executemany(_FORGET_SQLITE.format(table=step.table), rows)
-            gone += max(0, cursor.rowcount)
-        return gone
-
-
 def count(start: float, end: float, step: Step = MINUTE) -> tuple[int, int]:
-    """Return how many rows [start, end) holds, and how many samples they sum up."""
+    """Return how many roll-ups [start, end) holds, and how many samples they sum up."""
     source = step.table if connection.vendor == "postgresql" else f"telemetry_series AS known CROSS JOIN {step.table}"
     same = "" if connection.vendor == "postgresql" else "series_id = known.id AND"
     with connection.cursor() as cursor:
@@ -128,11 +143,12 @@ def count(start: float, end: float, step: Step = MINUTE) -> tuple[int, int]:
             [int(start), int(end)],
         )
         rows, samples = cursor.fetchone()
-    return int(rows), int(samples)
+    packed_rows, packed_samples = chunk_table.count(int(start), int(end), step)
+    return int(rows) + packed_rows, int(samples) + packed_samples
 
 
-def spans(step: Step, *, before: float) -> list[tuple[int, int]]:
-    """Return [start, end) of each day or month of *step* that has rows and has ended before *before*."""
+def unpacked_days(step: Step, *, before: float) -> list[tuple[int, int]]:
+    """Return [start, end) of each day of *step* that has rows and has ended before *before*."""
     found = partitions.spans(step) if partitions.partitioned() else _spans_sqlite(step)
     return [span for span in found if span[1] <= before]
 
@@ -161,25 +177,38 @@ def _write(pieces: Pieces, step: Step) -> None:
 def _rows(pieces: Pieces) -> list[tuple[Any, ...]]:
     lists = [column.tolist() for column in (pieces.series, pieces.at.astype(np.int64), pieces.count.astype(np.int64))]
     lists += [column.tolist() for column in (pieces.sum, pieces.min, pieces.max, pieces.last)]
-    return list(zip(*lists, [None] * len(pieces), lists[0], strict=True))
+    sketches = [None] * len(pieces) if pieces.sketch is None else pieces.sketch.tolist()
+    return list(zip(*lists, sketches, lists[0], strict=True))
 
 
-def _fetched(ids: list[int] | None, start: int, end: int, step: Step) -> Pieces:
+def _fetched(statement: str, ids: list[int] | None, start: int, end: int, step: Step, sketches: bool) -> Pieces:
+    given: list[Any] = [start, end] if ids is None else [json.dumps(ids), start, end]
+    names = f"{_NAMES}, sketch" if sketches else _NAMES
     with connection.cursor() as cursor:
-        if ids is None:
-            cursor.execute(_OF_ALL_SQLITE.format(table=step.table), [start, end])
-        else:
-            cursor.execute(_OF_SERIES_SQLITE.format(table=step.table), [json.dumps(ids), start, end])
-        flat = np.fromiter(chain.from_iterable(cursor.fetchall()), np.float64)
-    return pieces_of(flat.reshape(-1, len(FIELDS)))
+        cursor.execute(statement.format(names=names, table=step.table), given)
+        rows = cursor.fetchall()
+    if not sketches:
+        return pieces_of(_table(rows))
+    return replace(pieces_of(_table([row[:-1] for row in rows])), sketch=_objects([row[-1] for row in rows]))
 
 
-def _copied_out(ids: list[int] | None, start: int, end: int, step: Step) -> Pieces:
+def _table(rows: Sequence[Sequence[Any]]) -> Floats:
+    return np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, len(FIELDS))
+
+
+def _objects(found: list[bytes | None]) -> Sketches:
+    made = np.empty(len(found), np.object_)
+    made[:] = found
+    return made
+
+
+def _copied_out(statement: str, ids: list[int] | None, start: int, end: int, step: Step, sketches: bool) -> Pieces:
     """Read without making an object of any number; only integers are put into the statement."""
     wanted = "" if ids is None else f"series_id = ANY('{{{','.join(map(str, ids))}}}'::bigint[]) AND"
-    statement = _COPY_OUT.format(names=_NAMES, table=step.table, wanted=wanted, start=start, end=end)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        return unpacked(b"".join(copy))
+    names = f"{_NAMES}, sketch" if sketches else _NAMES
+    query = statement.format(names=names, table=step.table, wanted=wanted, start=start, end=end)
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as copy:
+        return unpacked(b"".join(copy), sketches=sketches)
 
 
 def _spans_sqlite(step: Step) -> list[tuple[int, int]]:
@@ -189,8 +218,3 @@ def _spans_sqlite(step: Step) -> list[tuple[int, int]]:
         cursor.execute(f"SELECT min({edge % 'ASC'}), max({edge % 'DESC'}) FROM telemetry_series AS known")  # noqa: S608
         first, last = cursor.fetchone()
     return [] if first is None else [(at, at + DAY) for at in range(floor(first, DAY), last + 1, DAY)]
-
-
-def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

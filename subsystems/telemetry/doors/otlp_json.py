@@ -184,8 +184,8 @@ def _text(value: dict[str, Any]) -> str:
     for kind, given in value.items():
         if kind == "boolValue":
             return "true" if given else "false"
-        if kind == "doubleValue" and isinstance(given, (int, float)):
-            return format(given, "g")
+        if kind == "doubleValue" and isinstance(given, (int, float, str)):
+            return format(_float(given), "g")  # infinities and NaN come as texts
         return given if isinstance(given, str) else msgspec.json.encode(given).decode()
     return ""
 

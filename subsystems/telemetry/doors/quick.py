@@ -22,7 +22,8 @@ from subsystems.telemetry.tables import Layout, Table
 
 LARGEST = float(2**63)  # beyond it strict JSON takes no whole number
 ABSENT = msgspec.Raw(b"")
-ODD = (b"\\u", b" :", b"\t:", b"\n:", b"\r:")
+BLANKS = (b" ", b"\t", b"\n", b"\r")
+FEW_COLONS = 1_000  # are looked at one by one; where there are more, other letters between them are few
 Labels = dict[str, str]
 _FAILED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 
@@ -63,20 +64,38 @@ _labels = msgspec.json.Decoder(list[Labels])
 
 def read_json(raw: bytes, *, now: float) -> Batch:
     """Return the batch of a JSON body. Raises Invalid naming the field that is wrong, or `malformed_json`."""
-    batch = None if any(odd in raw for odd in ODD) else _read(raw, now)
+    keys = None if b"\\" in raw and b"\\u" in raw else count_keys(raw)
+    batch = None if keys is None else _read(raw, keys, now)
     return batch or careful.batch_of(strict_json.loads(raw), now=now)
 
 
-def _read(raw: bytes, now: float) -> Batch | None:
+def count_keys(raw: bytes) -> int | None:
+    """Return how many bytes `":` there are; None when a blank stands before a colon, so that they need not be all keys.
+
+    A text of columns is long and has few colons: to look for one byte is many times faster than for two.
+    """
+    if raw.count(b":") > FEW_COLONS:
+        return None if any(blank + b":" in raw for blank in BLANKS) else raw.count(b'":')
+    keys, at = 0, raw.find(b":")
+    while at >= 0:
+        before = raw[at - 1 : at] if at else b""
+        if before in BLANKS:
+            return None
+        keys += before == b'"'
+        at = raw.find(b":", at + 1)
+    return keys
+
+
+def _read(raw: bytes, keys: int, now: float) -> Batch | None:
     """Return the batch of an ordinary body, or None."""
     columns_first = b'"metrics"' in raw
     try:
-        return _read_columns(raw) if columns_first else _read_rows(raw, now)
+        return _read_columns(raw, keys) if columns_first else _read_rows(raw, keys, now)
     except _FAILED:
         return None
 
 
-def _read_rows(raw: bytes, now: float) -> Batch | None:
+def _read_rows(raw: bytes, found: int, now: float) -> Batch | None:
     body = _rows.decode(raw)
     rows = body.samples
     if len(rows) > MAX_SAMPLES or not body.source.strip():
@@ -88,7 +107,7 @@ def _read_rows(raw: bytes, now: float) -> Batch | None:
     if at is None or _too_large(values) or _too_large(at):
         return None
     layout, codes, label_keys = _series_of(body.source, rows)
-    if keys + label_keys != raw.count(b'":'):
+    if keys + label_keys != found:
         return None
     table = Table(layout.names, codes, at, values, layout.labels, layout=None)
     return Batch(table, _given(body.system))
@@ -123,7 +142,7 @@ def _moments(times: list[Any], now: float) -> Floats | None:
     return None if None in found else np.array(found, np.float64)
 
 
-def _read_columns(raw: bytes) -> Batch | None:
+def _read_columns(raw: bytes, found: int) -> Batch | None:
     body = _columns.decode(raw)
     at = np.array(body.at, np.float64)
     values = np.array(body.values, np.float64)
@@ -131,7 +150,7 @@ def _read_columns(raw: bytes) -> Batch | None:
         return None
     layout, keys = _known_layout(body)
     keys += 4 + bool(bytes(body.labels)) + _is_set(body.system)
-    if values.shape != (len(layout.names), len(at)) or keys != raw.count(b'":'):
+    if values.shape != (len(layout.names), len(at)) or keys != found:
         return None
     return Batch(careful.table_of_columns(layout, at, values.ravel(), []), _given(body.system))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,8 @@ class Slot:
         self.touched = False
         self.series = [self._series(source, metric, labels, *each) for each in self.suffixes]
 
-    def add(self, value: bytes) -> None:
-        """Add what one line says. Raises ValueError."""
+    def add(self, value: bytes, times: int) -> None:
+        """Add what a line says that came *times* times. Raises ValueError."""
         raise NotImplementedError
 
     def take(self) -> list[float]:
@@ -64,8 +65,8 @@ class Count(Slot):
 
     total = 0.0
 
-    def add(self, value: bytes) -> None:
-        self.total += number(value) * self.scale
+    def add(self, value: bytes, times: int) -> None:
+        self.total += number(value) * self.scale * times
         self.touched = True
 
     def take(self) -> list[float]:
@@ -78,11 +79,12 @@ class Gauge(Slot):
 
     suffixes = (("", GAUGE),)
     value = 0.0
+    holds = False  # from its first value on
 
-    def add(self, value: bytes) -> None:
+    def add(self, value: bytes, times: int) -> None:
         step = number(value)
-        self.value = self.value + step if value[:1] in {b"+", b"-"} else step
-        self.touched = True
+        self.value = self.value + step * times if value[:1] in {b"+", b"-"} else step
+        self.touched = self.holds = True
 
     def take(self) -> list[float]:
         return [self.value]
@@ -102,20 +104,32 @@ class Timer(Slot):
 
     def begin(self) -> None:
         self.count, self.sum, self.min, self.max = 0.0, 0.0, LARGEST, -LARGEST
-        self.values: list[float] = []
+        self.values: list[float] = []  # not added up yet
+        self.kept = np.empty(0)
 
-    def add(self, value: bytes) -> None:
-        for each in value.split(b":") if b":" in value else (value,):
-            taken = number(each)
-            self.count += self.scale
-            self.sum += taken * self.scale
-            self.min, self.max = min(self.min, taken), max(self.max, taken)
-            if len(self.values) < MAX_VALUES:
-                self.values.append(taken)
+    def add(self, value: bytes, times: int) -> None:
+        try:
+            taken = [number(value)]
+        except ValueError:
+            taken = [number(each) for each in value.split(b":")]  # several values in one line are DogStatsD's
+        self.values += taken if times == 1 else taken * times
         self.touched = True
+        if len(self.values) >= MAX_VALUES:
+            self.add_up()
+
+    def add_up(self) -> None:
+        values, self.values = np.array(self.values), []
+        self.count += len(values) * self.scale
+        self.sum += float(values.sum()) * self.scale
+        self.min, self.max = min(self.min, float(values.min())), max(self.max, float(values.max()))
+        self.kept = np.concatenate([self.kept, values[: MAX_VALUES - len(self.kept)]])
 
     def take(self) -> list[float]:
-        found = [self.count, self.sum, self.min, self.max, *np.quantile(self.values, QUANTILES).tolist()]
+        if self.values:
+            self.add_up()
+        places = np.arange(len(self.kept))
+        quantiles = np.interp(np.multiply(QUANTILES, places[-1]), places, np.sort(self.kept))
+        found = [self.count, self.sum, self.min, self.max, *quantiles.tolist()]
         self.begin()
         return found
 
@@ -129,7 +143,7 @@ class Set(Slot):
         super().__init__(*given)
         self.members: set[bytes] = set()
 
-    def add(self, value: bytes) -> None:
+    def add(self, value: bytes, times: int) -> None:
         if len(self.members) < MAX_VALUES:
             self.members.add(value[:64])
         self.touched = True
@@ -151,23 +165,19 @@ class Sums:
         self._slots: dict[tuple[bytes, bytes], Slot] = {}
         self._layout = Layout([], [])
 
-    def add(self, packet: bytes) -> None:
-        """Add every line of *packet*."""
+    def add(self, packets: bytes) -> None:
+        """Add the lines of one packet, or of many joined by line breaks: the more, the less a line costs."""
         slots = self._slots
-        for line in packet.split(b"\n"):
-            if not line:
-                continue
+        for line, times in _lines(packets):
             head, _, rest = line.partition(b":")
             value, _, end = rest.partition(b"|")
-            slot = slots.get((head, end))
             try:
-                if slot is None:
-                    slot = self._new(line, head, end)
-                slot.add(value)
+                slot = slots.get((head, end)) or self._new(line, head, end)
+                slot.add(value, times)
             except Bad as reason:
-                self.counted[str(reason)] += 1
+                self.counted[str(reason)] += times
             except ValueError:
-                self.counted[BAD] += 1
+                self.counted[BAD] += times
 
     def take(self, now: float) -> Table:
         """Return one sample of each series that was told of, at *now*, and begin anew."""
@@ -201,7 +211,7 @@ class Sums:
             slot.idle = 0 if slot.touched else slot.idle + 1
             if slot.idle > IDLE_INTERVALS:
                 del self._slots[key]
-            elif slot.touched or isinstance(slot, Gauge):
+            elif slot.touched or (isinstance(slot, Gauge) and slot.holds):
                 slot.touched = False
                 yield slot
 
@@ -213,6 +223,20 @@ class Sums:
         slot = slot_of(head, end)
         self._slots[head, end] = slot
         return slot
+
+
+def _lines(packets: bytes) -> Iterable[tuple[bytes, int]]:
+    """Return each different line and how often it came; those of gauges one by one, because the last one counts."""
+    lines = packets.split(b"\n")
+    told = Counter(lines)
+    told.pop(b"", None)
+    if b"|g" not in packets:
+        return told.items()
+    in_order = {line for line in told if b"|g" in line}
+    return chain(
+        ((line, times) for line, times in told.items() if line not in in_order),
+        ((line, 1) for line in lines if line in in_order),
+    )
 
 
 def slot_of(head: bytes, end: bytes) -> Slot:
