@@ -40,10 +40,10 @@ def display(url: str) -> str:
 
 
 def default_name(url: str) -> str:
-    """Return a name for a fleet that was given none: its host and virtual host."""
+    """Return a name for a fleet that was given none: its virtual host and host."""
     parts = urlsplit(url)
     path = unquote(parts.path).strip("/")
-    return f"{parts.hostname}/{path}" if path else str(parts.hostname)
+    return f"{path.replace('/', '.')}@{parts.hostname}" if path else str(parts.hostname)
 
 
 def scrub(text: str, url: str = "") -> str:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import os
+import socket
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -31,13 +32,14 @@ from subsystems.kernel.telemetry_events import span
 from subsystems.messaging.live import push
 from subsystems.messaging.services import announce
 from subsystems.messaging.slots import claim, slot_once
-from subsystems.s1_operations import adapters, services
+from subsystems.s1_operations import adapters, rounds, services
 from subsystems.s1_operations.adapters.agent import SILENT_AFTER_SECONDS
 from subsystems.s1_operations.adapters.base import CYCLE_TIMEOUT_SECONDS, Adapter, Context, FleetRef, Reading, UnitRef
 from subsystems.s1_operations.adapters.celery_link import FleetRound
 from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
 from subsystems.s1_operations.queries import fleet_body, fleet_ref, unit_body, unit_ref, watched_units
 from subsystems.s1_operations.sealing import CannotOpen
+from subsystems.telemetry import merging
 from subsystems.telemetry.queries import latest
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record, record_table
@@ -52,6 +54,7 @@ STANDING = {"host", "celery_worker", "celery_queue", "agent"}  # never sharded: 
 SILENT_AFTER = {"celery_worker": 8.0, "celery_queue": 12.0, "host": 60.0}
 SILENT_METRICS = {"celery_worker": {"worker_up": 0.0}}
 RATIO_MAX_AGE_SECONDS = 60.0
+HOST = socket.gethostname()  # the unit whose operations these are
 _started_at = timezone.now()  # silence is only what this process could have heard
 
 
@@ -61,6 +64,7 @@ class Findings:
 
     readings: list[Reading] = field(default_factory=list)
     fleet_errors: dict[int, str] = field(default_factory=dict)
+    rounds: dict[int, FleetRound] = field(default_factory=dict)
 
 
 @dataclass
@@ -139,6 +143,7 @@ def _measure_and_write(
     found = measure(units, fleets, ratios, now)
     seen = _write(slot, units, found, now)
     _write_fleets(fleets, found.fleet_errors, now)
+    rounds.hand_on(found.rounds, now)
     seen.duration_ms = (time.perf_counter() - started) * 1000
     return seen
 
@@ -164,6 +169,7 @@ def measure(units: Sequence[Unit], fleets: Sequence[Fleet], ratios: Mapping[str,
         if task is not None and task.done() and not task.cancelled():
             answered: FleetRound = task.result()
             found.fleet_errors[fleet.id] = answered.error
+            found.rounds[fleet.id] = answered
     return found
 
 
@@ -190,7 +196,10 @@ async def _gather(by_kind: Mapping[str, Sequence[UnitRef]], context: Context) ->
 
 
 async def _collect_kind(adapter: Adapter, refs: Sequence[UnitRef], context: Context) -> list[Reading]:
-    told = {"unit_id": adapter.kind, "operation": "collect", "units": len(refs)}
+    told = {
+        "unit_id": adapter.kind, "operation": "collect", "units": len(refs),
+        "unit": HOST, "recorded_as": f"collect {adapter.kind}",
+    }  # fmt: skip
     try:
         with span("vsm.s1.operation", told):
             async with asyncio.timeout(CYCLE_TIMEOUT_SECONDS):
@@ -282,6 +291,8 @@ def _appeared(readings: Sequence[Reading], units: Sequence[Unit]) -> list[tuple[
     fleets = Fleet.objects.in_bulk({reading.fleet_id for reading in new if reading.fleet_id is not None})
     found = [(_new_unit(fleets[r.fleet_id], r), r) for r in new if r.fleet_id in fleets]
     Unit.objects.bulk_create([unit for unit, _ in found], ignore_conflicts=True)
+    for system_id in {unit.system_id for unit, _ in found}:
+        merging.come_back(system_id, [unit.name for unit, _ in found if unit.system_id == system_id])
     made = (
         Unit.objects.filter(system__in={unit.system_id for unit, _ in found}, name__in=[unit.name for unit, _ in found])
         .exclude(state=Unit.State.PAUSED)

@@ -64,7 +64,8 @@ def _asked(envelope: Envelope, context: Delivered) -> Operation:
 
 def _carried_out(handler: OperationHandler, operation: Operation, envelope: Envelope) -> dict[str, Any]:
     started = perf_counter()
-    with span("vsm.s1.operation", {"unit_id": handler.name, "operation": operation.name}), counted(handler):
+    told = {"unit_id": handler.name, "operation": operation.name, "system_id": operation.system_id}
+    with span("vsm.s1.operation", told), counted(handler):
         outcome = handler.function(operation)
         outcome = outcome if isinstance(outcome, Outcome) else Outcome(outcome)
         if len(encoded(outcome.result, "result")) > MAX_BYTES:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 from subsystems.kernel.errors import VsmError
 
@@ -19,21 +20,29 @@ class CannotOpen(VsmError):
     code = "cannot_open"
 
 
-def seal(text: str, secret_key: str) -> str:
+def seal(text: str, secret_key: str, purpose: bytes = PURPOSE) -> str:
     """Return *text* encrypted."""
-    sealed: bytes = _box(secret_key).encrypt(text.encode())
+    sealed: bytes = _box(secret_key, purpose).encrypt(text.encode())
     return sealed.decode()
 
 
-def unseal(sealed: str, secret_key: str) -> str:
+def unseal(sealed: str, secret_key: str, purpose: bytes = PURPOSE) -> str:
     """Return what was sealed. Raises CannotOpen."""
+    from cryptography.fernet import InvalidToken
+
     try:
-        opened: bytes = _box(secret_key).decrypt(sealed.encode())
+        opened: bytes = _box(secret_key, purpose).decrypt(sealed.encode())
     except InvalidToken:
-        raise CannotOpen("It was sealed under another secret key; give the broker's address again.") from None
+        raise CannotOpen("It was sealed under another secret key; give it again.") from None
     return opened.decode()
 
 
-def _box(secret_key: str) -> Fernet:
-    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret_key.encode())
+@lru_cache(maxsize=8)
+def _box(secret_key: str, purpose: bytes) -> Fernet:
+    # Eight megabytes that a process without any sealed address does without.
+    from cryptography.fernet import Fernet
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret_key.encode())
     return Fernet(urlsafe_b64encode(key))

@@ -14,7 +14,8 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Q, RestrictedError, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from kombu import Connection
 from pydantic import ValidationError
@@ -31,14 +32,19 @@ from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import adapters, broker_urls
 from subsystems.s1_operations.adapters.agent import HEALTH_METRICS, SILENT_AFTER_SECONDS, health_parts
 from subsystems.s1_operations.adapters.base import FleetRef
-from subsystems.s1_operations.adapters.celery_link import link_errors, watching_app
+from subsystems.s1_operations.adapters.celery_link import MAX_QUEUES, link_errors, watching_app
 from subsystems.s1_operations.adapters.http import is_allowed, literal_address
 from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
 from subsystems.s1_operations.queries import fleet_body, unit_body
+from subsystems.s1_operations.roles import role_of
 from subsystems.s1_operations.sealing import seal
+from subsystems.telemetry import merging
 from subsystems.telemetry.samples import Outcome, Refusal, Sample, series_name, source_refusal
 from subsystems.telemetry.services import record, record_table
 from subsystems.telemetry.tables import Mask, Table, table_of
+from subsystems.variety import gathering
+from subsystems.variety.batches import Pushed
+from subsystems.variety.services import take
 
 logger = logging.getLogger(__name__)
 OWN_FLEET = "vsm"
@@ -49,6 +55,8 @@ KEEP_FAILURES = timedelta(hours=24)  # 002-16
 MAX_FAILURES = 200_000  # a day of 12 dead units is that many: more would tell nothing new
 KEEP_CYCLES = timedelta(hours=24)
 GONE_AFTER = timedelta(hours=1)  # in containers workers get a new name at each restart; the old one has left for good
+KEEP_GONE = timedelta(days=7)  # then its series go to its role
+GONE_AT_ONCE = 500
 GOODBYE_SHOWN = timedelta(minutes=10)  # how long a worker that was stopped properly is shown as silent
 MAX_AGENTS = 10_000  # per system: a source per request must not fill the database
 SILENCE = "silence"  # the source of a pain about many units, and the cause of every such pain
@@ -87,7 +95,10 @@ def forget_fleet(fleet: Fleet) -> None:
     if fleet.own:
         raise Refused("The platform always watches its own workers.")
     key = str(fleet.pk)
-    fleet.delete()
+    try:
+        fleet.delete()
+    except RestrictedError as error:
+        raise _still_watched(fleet.name, error) from None
     push(fleet.system_id, "fleet", key, None)
 
 
@@ -125,6 +136,10 @@ def _free_name(system: System, name: str) -> str:
         raise Invalid("A fleet's name is at most 100 printable characters.", field="name")
     if Fleet.objects.filter(system=system, name=name).exists():
         raise Invalid(f"There is a fleet named {name!r} already.", field="name")
+    for other in Fleet.objects.filter(system=system).values_list("name", flat=True):
+        # The queue b/c of a fleet a would be called like the queue c of a fleet a/b.
+        if other.startswith(f"{name}/") or name.startswith(f"{other}/"):
+            raise Invalid(f"Its units could be called like those of the fleet {other!r}: choose another.", field="name")
     return name
 
 
@@ -169,6 +184,18 @@ def check_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return checked.model_dump(mode="json", exclude_unset=True)
 
 
+def notice_queues(fleet: Fleet, names: Sequence[str]) -> int:
+    """Measure queues of which no worker tells; return how many are new. Doing it twice changes nothing."""
+    known = Unit.objects.filter(fleet=fleet, kind="celery_queue").count()
+    fitting = [name for name in names if 0 < len(name) <= 200 - len(fleet.name) - 1 and name.isprintable()]
+    units = [
+        Unit(system_id=fleet.system_id, fleet=fleet, kind="celery_queue", name=f"{fleet.name}/{name}")
+        for name in fitting[: max(0, MAX_QUEUES - known)]
+    ]
+    Unit.objects.bulk_create(units, ignore_conflicts=True)
+    return len(units)
+
+
 def pause_unit(unit: Unit) -> Unit:
     """Stop collecting *unit* until it is resumed."""
     return _set_state(unit, Unit.State.PAUSED)
@@ -182,15 +209,28 @@ def resume_unit(unit: Unit) -> Unit:
 
 
 def forget_unit(unit: Unit) -> None:
-    """Delete *unit*. One that appears by itself comes back when it is heard again: pause it instead."""
+    """Delete *unit*. One that appears by itself comes back when it is heard again: pause it instead.
+
+    Raises Refused naming the alert rules that watch it, and it alone: they would go with it, and nobody would know.
+    """
     key = str(unit.pk)
-    unit.delete()
+    try:
+        unit.delete()
+    except RestrictedError as error:
+        raise _still_watched(unit.name, error) from None
     push(unit.system_id, "unit", key, None)
+
+
+def _still_watched(name: str, error: RestrictedError) -> Refused:
+    rules = sorted(str(rule) for rule in error.restricted_objects)
+    some = ", ".join(f"“{rule}”" for rule in rules[:10]) + (f" and {len(rules) - 10} more" if len(rules) > 10 else "")
+    return Refused(f"{name} has alert rules: {some}. Delete them first, or let them watch another unit.", code="in_use")
 
 
 def _set_state(unit: Unit, state: Unit.State) -> Unit:
     unit.state, unit.score, unit.health_parts, unit.last_error = state, None, {}, ""
     unit.save(update_fields=["state", "score", "health_parts", "last_error"])
+    gathering.decided(unit.name, "pause" if state == Unit.State.PAUSED else "resume", system_id=unit.system_id)
     _tell(unit)
     return unit
 
@@ -240,6 +280,18 @@ def receive_table(system: System, table: Table, *, now: datetime | None = None) 
         _touch(system, source, agents[source], latest, now)
         push(system.pk, "samples", str(agents[source].unit_id), latest)
     return outcome
+
+
+def receive_operations(system: System, pushed: Pushed, *, now: datetime | None = None) -> None:
+    """Keep what an agent told of its operations; its unit appears with the first of them, as with its samples.
+
+    Raises Refused naming `source` when that may not push.
+    """
+    now = now or timezone.now()
+    agent = _known_agent(system, pushed.source, now)
+    take(system, pushed, now=now.timestamp())
+    if now.timestamp() - agent.heard_at >= SEEN_RESOLUTION_SECONDS:
+        _touch(system, pushed.source, agent, {}, now, parts=agent.parts)
 
 
 def _pushing(system: System, table: Table, now: datetime) -> tuple[dict[str, KnownAgent], dict[int, Refusal]]:
@@ -297,11 +349,23 @@ def _agent_unit(system: System, source: str) -> Unit:
     return Unit.objects.get_or_create(system=system, kind="agent", name=source)[0]
 
 
-def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, list[float]], now: datetime) -> None:
-    """Note that an agent was heard: one UPDATE every two seconds, and a push when something about it changed."""
+def _touch(
+    system: System,
+    source: str,
+    agent: KnownAgent,
+    latest: dict[str, list[float]],
+    now: datetime,
+    *,
+    parts: dict[str, float | None] | None = None,
+) -> None:
+    """Note that an agent was heard: one UPDATE every two seconds, and a push when something about it changed.
+
+    *parts* are its health where its samples do not tell it.
+    """
     moment = now.timestamp()
     returned = moment - agent.heard_at >= agent.silent_after_seconds  # or its first batch in this process
-    parts = _rounded(health_parts({metric: value for metric, (_, value) in latest.items()}))
+    if parts is None:
+        parts = _rounded(health_parts({metric: value for metric, (_, value) in latest.items()}))
     agent.heard_at = moment
     changed = returned or parts != agent.parts
     if not changed and moment - agent.written_at < SEEN_RESOLUTION_SECONDS:
@@ -320,7 +384,7 @@ def _touch(system: System, source: str, agent: KnownAgent, latest: dict[str, lis
         with _agents_lock:
             _agents.pop((system.pk, source), None)
         agent.unit_id = _known_agent(system, source, now).unit_id
-        _touch(system, source, _agents[system.pk, source], latest, now)
+        _touch(system, source, _agents[system.pk, source], latest, now, parts=parts)
     else:
         _tell(Unit.objects.select_related("fleet").get(pk=agent.unit_id))
 
@@ -496,6 +560,28 @@ def _stayed_away(unit: Unit, now: datetime) -> bool:
     if unit.said_goodbye_at is not None and unit.said_goodbye_at >= heard_at:
         return now - unit.said_goodbye_at >= GOODBYE_SHOWN
     return unit.kind in LEAVING and now - heard_at >= GONE_AFTER
+
+
+def forget_gone(*, now: datetime) -> int:
+    """Delete units that have been gone for a week; return how many. Their history stays, under their role's name.
+
+    A unit that an alert rule watches by name stays too.
+    """
+    gone = Unit.objects.annotate(heard_at=Coalesce("last_seen_at", "created_at")).filter(
+        state=Unit.State.GONE, heard_at__lt=now - KEEP_GONE, alert_rules=None
+    )
+    units = list(gone.order_by("pk")[:GONE_AT_ONCE])
+    roles: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for unit in units:
+        if role_of(unit.name) != unit.name:
+            roles[unit.system_id][unit.name] = role_of(unit.name)
+    for system_id, of_system in roles.items():
+        merging.merge_sources(system_id, of_system)
+    merging.forget_names(now=now)
+    Unit.objects.filter(pk__in=[unit.pk for unit in units], state=Unit.State.GONE, alert_rules=None).delete()
+    for unit in units:
+        push(unit.system_id, "unit", str(unit.pk), None)
+    return len(units)
 
 
 def forget_failures(*, now: datetime) -> int:

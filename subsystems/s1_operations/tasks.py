@@ -39,6 +39,12 @@ def forget_failures() -> None:
     services.forget_failures(now=timezone.now())
 
 
+@shared_task(name="s1_operations.forget_gone", soft_time_limit=280, time_limit=300)
+def forget_gone() -> None:
+    """Forget units that left for good. Running twice is safe: the second finds none."""
+    services.forget_gone(now=timezone.now())
+
+
 @worker_shutdown.connect
 def take_leave(sender: Any, **_: object) -> None:
     """Say our own worker's goodbye: when the whole platform stops, nobody is left to hear its event."""

@@ -7,30 +7,29 @@ that nobody knew. A link that broke is mended in the background, so that a broke
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
-from uuid import uuid4
 
-import httpx
 from celery import Celery, current_app
-from kombu import Consumer, Producer, Queue
 from kombu.exceptions import KombuError
 
 from subsystems.s1_operations.adapters.base import UNIT_TIMEOUT_SECONDS, FleetRef
+from subsystems.s1_operations.adapters.conversation import CONNECT_TIMEOUT_SECONDS, Command, Conversation, is_error
 from subsystems.s1_operations.broker_urls import scrub
 
 QUESTIONS = ("stats", "active", "reserved", "active_queues")
-LINGER_SECONDS = 0.1  # for answers of workers that nobody knew: they are as quick as those of the known
 MANAGEMENT_TIMEOUT_SECONDS = 0.4
 MANAGEMENT_RETRY_SECONDS = 60.0  # most brokers have no management API: ask rarely
+# Their names, and of what the management API counts they are made.
+RATES = {"published_rate": ("publish",), "delivered_rate": ("deliver_get",)}
+MAX_UNACKED = 1_000  # messages on Redis that are looked at for whose they are
 MAX_QUEUES = 200  # per fleet and round: an application that makes a queue per user must not stop the rest
-CONNECT_TIMEOUT_SECONDS = 1.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 10.0  # between two attempts to mend a link
 UNASKED_SECONDS = 120.0  # nobody asks for this fleet any more: there is nothing to mend
 
@@ -47,6 +46,8 @@ class FleetRound:
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
     queues: dict[str, dict[str, float]] = field(default_factory=dict)
     queue_errors: dict[str, str] = field(default_factory=dict)
+    levels: dict[str, dict[int, float]] = field(default_factory=dict)  # by queue: depth by priority, where it is told
+    counts_consumers: bool = False  # does the broker itself count who reads a queue
 
 
 def watching_app(fleet: FleetRef) -> Celery:
@@ -89,13 +90,8 @@ class Link:
         self._errors = link_errors(self.app)
         self._url = fleet.url
         self._busy = threading.Lock()
-        self._connection: Any = None
-        self._channel: Any = None
-        self._consumer: Any = None
+        self._talk = Conversation(self.app)
         self._side_channel: Any = None
-        self._oid = uuid4().hex
-        self._tickets: dict[str, str] = {}
-        self._answers: dict[str, dict[str, Any]] = {}
         self._no_management_until = 0.0
         self._broken = ""  # why, while it is being mended
         self._asked_at = 0.0
@@ -140,17 +136,16 @@ class Link:
             return True  # the next to ask will try
         with self._busy:
             try:
-                self._connect()
+                self._talk.connect()
             except self._errors as error:
                 self._break(error)
                 return False
         return True
 
     def _round(self, fleet: FleetRef) -> FleetRound:
-        self._connect()
-        self._ask()
-        self._collect(fleet)
-        workers = {name: answers for name, answers in self._answers.items() if belongs(name, answers, fleet)}
+        if not self._talk.connected:
+            self._drop()  # a channel of the connection before would be of no use
+        workers = {name: answers for name, answers in self._ask(fleet).items() if belongs(name, answers, fleet)}
         result = FleetRound(workers=workers)
         names = dict.fromkeys(
             [*fleet.queues, *(queue for answers in workers.values() for queue in queue_names(answers))]
@@ -158,93 +153,39 @@ class Link:
         self._measure(list(names)[:MAX_QUEUES], workers, result)
         return result
 
-    def _connect(self) -> None:
-        if self._connection is not None and self._connection.connected:
-            return
-        self._drop()
-        connection = self.app.connection_for_read(connect_timeout=CONNECT_TIMEOUT_SECONDS, heartbeat=0)
-        self._connection = connection
-        connection.connect()
-        self._channel = connection.default_channel
-        replies = Queue(
-            f"{self._oid}.reply.celery.pidbox",
-            exchange=self.app.control.mailbox.reply_exchange,
-            routing_key=self._oid,
-            durable=False,
-            exclusive=True,
-            auto_delete=True,
-            expires=10.0,
-        )
-        self._consumer = Consumer(self._channel, [replies], accept=["json"], no_ack=True, on_message=self._hear)
-        self._consumer.consume()
-
     def _drop(self) -> None:
-        """Let go of the connection without the polite goodbye that a blocked broker never answers."""
-        connection, self._connection = self._connection, None
-        self._channel = self._side_channel = self._consumer = None
-        if connection is not None:
-            connection.collect(socket_timeout=0.5)
+        self._side_channel = None
+        self._talk.drop()
 
-    def _ask(self) -> None:
-        self._answers = defaultdict(dict)
-        self._tickets = {uuid4().hex: question for question in QUESTIONS}
-        mailbox = self.app.control.mailbox
-        producer = Producer(self._channel, auto_declare=False)
-        for ticket, question in self._tickets.items():
-            producer.publish(
-                {
-                    "method": question,
-                    "arguments": {},
-                    "destination": None,
-                    "pattern": None,
-                    "matcher": None,
-                    "ticket": ticket,
-                    "reply_to": {"exchange": mailbox.reply_exchange.name, "routing_key": self._oid},
-                },
-                exchange=mailbox.exchange.name,
-                declare=[mailbox.exchange],
-                headers={"clock": self.app.clock.forward(), "expires": time.time() + 2 * UNIT_TIMEOUT_SECONDS},
-                serializer="json",
-            )
-
-    def _hear(self, message: Any) -> None:
-        question = self._tickets.get(message.headers.get("ticket", ""))
-        if question is None:
-            return  # an answer to an earlier round
-        for name, answer in message.decode().items():
-            if not (isinstance(answer, dict) and set(answer) == {"error"}):
-                self._answers[name][question] = answer
-
-    def _collect(self, fleet: FleetRef) -> None:
-        deadline = time.monotonic() + UNIT_TIMEOUT_SECONDS
-        complete = False
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                self._connection.drain_events(timeout=left)
-            except TimeoutError:
-                return
-            if not complete and self._all_answered(fleet):
-                complete = True
-                deadline = min(deadline, time.monotonic() + LINGER_SECONDS)
-
-    def _all_answered(self, fleet: FleetRef) -> bool:
-        return bool(fleet.workers) and all(len(self._answers.get(name, ())) == len(QUESTIONS) for name in fleet.workers)
+    def _ask(self, fleet: FleetRef) -> dict[str, dict[str, Any]]:
+        """Return what each worker answered, by question; a worker that could not answer one is without it."""
+        questions = [Command(question) for question in QUESTIONS]
+        answers = self._talk.ask(questions, expected=fleet.workers, within=UNIT_TIMEOUT_SECONDS)
+        return {
+            name: {QUESTIONS[place]: answer for place, answer in told.items() if not is_error(answer)}
+            for name, told in answers.items()
+        }
 
     def _measure(self, names: list[str], workers: dict[str, dict[str, Any]], result: FleetRound) -> None:
         told = self._management(names)
+        held = self._held_by_redis()
+        result.counts_consumers = self._talk.connection.transport.driver_type != "redis"
         for name in names:
             try:
-                metrics = self._depth(name)
-            except (MissingQueue, *self._connection.channel_errors) as error:
+                metrics = self._depth(name, result.levels)
+            except (MissingQueue, *self._talk.connection.channel_errors) as error:
                 self._side_channel = None
                 result.queue_errors[name] = scrub(str(error), self._url)
                 continue
             # Where the broker does not count consumers, each worker that says it reads the queue is one.
             metrics.setdefault("consumers", float(sum(name in queue_names(answers) for answers in workers.values())))
-            result.queues[name] = {**metrics, **told.get(name, {})}
+            if held is not None:
+                metrics["unacked"] = held.get(name, 0.0)
+            result.queues[name] = {**metrics, **told.metrics.get(name, {})}
+        result.levels.update({name: told.levels[name] for name in told.levels.keys() & result.queues.keys()})
 
-    def _depth(self, name: str) -> dict[str, float]:
-        transport = self._connection.transport
+    def _depth(self, name: str, levels: dict[str, dict[int, float]]) -> dict[str, float]:
+        transport = self._talk.connection.transport
         queue_stats = getattr(transport, "queue_stats", None)
         if queue_stats is not None:
             stats = queue_stats(name)
@@ -252,48 +193,103 @@ class Link:
                 raise MissingQueue(f"there is no queue {name!r}")
             return {metric: float(value) for metric, value in stats.items() if value is not None}
         if transport.driver_type == "redis":
-            return {"ready": float(self._channel._size(name))}
+            levels[name] = redis_levels(self._talk.channel, name)
+            return {"ready": sum(levels[name].values())}
         # A channel of its own: a queue that is missing closes the channel, and must not take the replies with it.
-        self._side_channel = self._side_channel or self._connection.channel()
+        self._side_channel = self._side_channel or self._talk.connection.channel()
         declared = self._side_channel.queue_declare(name, passive=True)
         return {"ready": float(declared.message_count), "consumers": float(declared.consumer_count)}
 
-    def _management(self, names: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Return what only RabbitMQ's management API tells, where there is one: unacknowledged, age of the oldest."""
+    def _held_by_redis(self) -> dict[str, float] | None:
+        """Return by queue what workers hold on Redis; None where the broker is another, or it is too much."""
+        if self._talk.connection.transport.driver_type != "redis":
+            return None
+        return redis_unacked(self._talk.channel)
+
+    def _management(self, names: Iterable[str]) -> Told:
+        """Return what only RabbitMQ's management API tells, where there is one: unacknowledged, rates, priorities."""
         if not self._url.startswith("amqp") or time.monotonic() < self._no_management_until:
-            return {}
+            return Told()
         try:
-            return management_metrics(ask_management(self._url), set(names), now=time.time())
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return told_by_management(ask_management(self._url), set(names), now=time.time())
+        except (OSError, ValueError, KeyError, TypeError):
             self._no_management_until = time.monotonic() + MANAGEMENT_RETRY_SECONDS
-            return {}
+            return Told()
+
+
+@dataclass
+class Told:
+    """What the management API tells, by queue."""
+
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    levels: dict[str, dict[int, float]] = field(default_factory=dict)
+
+
+def redis_levels(channel: Any, name: str) -> dict[int, float]:
+    """Return the depth of a queue on Redis by priority, each a list of its own; the first, and others if not empty."""
+    with channel.conn_or_acquire() as client, client.pipeline() as pipe:
+        for step in channel.priority_steps:
+            pipe.llen(channel._q_for_pri(name, step))
+        sizes = pipe.execute()
+    found = zip(channel.priority_steps, sizes, strict=True)
+    return {int(step): float(size) for step, size in found if size or step == channel.priority_steps[0]}
+
+
+def redis_unacked(channel: Any) -> dict[str, float] | None:
+    """Return by routing key how many messages workers hold on Redis; None when they are too many to look at."""
+    with channel.conn_or_acquire() as client:
+        if client.hlen(channel.unacked_key) > MAX_UNACKED:
+            return None
+        found: dict[str, float] = {}
+        for raw in client.hvals(channel.unacked_key):
+            _, _, key = json.loads(raw)
+            found[key] = found.get(key, 0.0) + 1.0
+        return found
 
 
 def ask_management(url: str) -> list[dict[str, Any]]:
-    """Return the queues of the broker's virtual host from its management API."""
+    """Return the queues of the broker's virtual host from its management API. Raises OSError, ValueError."""
+    import httpx  # several megabytes that a process with no such broker does without
+
     parts = urlsplit(url)
     scheme, port = ("https", 15671) if parts.scheme == "amqps" else ("http", 15672)
     path = parts.path[1:] or "/"
     vhost = quote("/" if path == "/" else path, safe="%")
     auth = (parts.username or "guest", parts.password or "guest")
     with httpx.Client(timeout=MANAGEMENT_TIMEOUT_SECONDS, trust_env=False, auth=auth) as client:
-        answer = client.get(f"{scheme}://{parts.hostname}:{port}/api/queues/{vhost if vhost != '/' else '%2F'}")
-        answer.raise_for_status()
+        try:
+            answer = client.get(f"{scheme}://{parts.hostname}:{port}/api/queues/{vhost if vhost != '/' else '%2F'}")
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise OSError(str(error)) from error
         return list(answer.json())
 
 
-def management_metrics(rows: Iterable[dict[str, Any]], names: set[str], *, now: float) -> dict[str, dict[str, float]]:
-    """Return metrics by queue from the management API's rows; what a row does not tell is absent."""
-    found: dict[str, dict[str, float]] = {}
+def told_by_management(rows: Iterable[dict[str, Any]], names: set[str], *, now: float) -> Told:
+    """Return what the management API's rows tell of queues; what a row does not tell is absent."""
+    told = Told()
     for row in rows:
-        if row["name"] not in names:
+        name = row["name"]
+        if name not in names:
             continue
-        metrics = found[row["name"]] = {}
+        metrics = told.metrics[name] = {}
         if row.get("messages_unacknowledged") is not None:
             metrics["unacked"] = float(row["messages_unacknowledged"])
         if row.get("head_message_timestamp"):
             metrics["oldest_age_seconds"] = max(0.0, now - float(row["head_message_timestamp"]))
-    return found
+        for metric, kinds in RATES.items():
+            rates = [_rate(row, kind) for kind in kinds]
+            if any(rate is not None for rate in rates):
+                metrics[metric] = sum(rate or 0.0 for rate in rates)
+        depths = (row.get("backing_queue_status") or {}).get("priority_lengths")
+        if depths:
+            told.levels[name] = {int(level): float(depth) for level, depth in depths.items()}
+    return told
+
+
+def _rate(row: dict[str, Any], kind: str) -> float | None:
+    rate = ((row.get("message_stats") or {}).get(f"{kind}_details") or {}).get("rate")
+    return None if rate is None else float(rate)
 
 
 def unreachable(fleet: FleetRef, why: str) -> str:

@@ -10,14 +10,14 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar, Literal
 
-import httpx
+import certifi
 from pydantic import AnyHttpUrl, BaseModel, Field, field_validator
 
 from subsystems.kernel.health import limit_health
@@ -38,10 +38,10 @@ END_SECONDS = 2.8
 HEADERS = ("User-Agent: vsm-http-adapter", "Accept: */*", "Accept-Encoding: gzip, deflate", "Connection: close")
 
 
-class HttpConfig(base.Config):
+class AddressConfig(base.Config):
+    """A unit that is reached at an address."""
+
     url: AnyHttpUrl
-    method: Literal["GET", "HEAD"] = "GET"
-    expect_status: int | None = Field(None, ge=100, le=599)
 
     @field_validator("url")
     @classmethod
@@ -49,6 +49,11 @@ class HttpConfig(base.Config):
         if value.username or value.password:
             raise ValueError("must not carry a user or a password: it is shown")
         return value
+
+
+class HttpConfig(AddressConfig):
+    method: Literal["GET", "HEAD"] = "GET"
+    expect_status: int | None = Field(None, ge=100, le=599)
 
 
 class HttpAdapter:
@@ -108,20 +113,25 @@ async def _keep_pace(*, until: float) -> None:
 
 async def measure(resolver: Resolver, unit: base.UnitRef) -> base.Reading:
     """Ask one service, within the time of one unit."""
+    return await in_time(lambda: _ask(resolver, unit, probe_of(unit.config)), lambda why: _down(unit, why))
+
+
+async def in_time(ask: Callable[[], Awaitable[base.Reading]], down: Callable[[str], base.Reading]) -> base.Reading:
+    """Return what *ask* brings within the time of one unit, else *down* with the reason in words."""
     try:
         async with asyncio.timeout(base.UNIT_TIMEOUT_SECONDS):
-            return await _ask(resolver, unit, probe_of(unit.config))
+            return await ask()
     except TimeoutError:
-        return _down(unit, f"no answer within {base.UNIT_TIMEOUT_SECONDS:g} s")
+        return down(f"no answer within {base.UNIT_TIMEOUT_SECONDS:g} s")
     except AddressRefused as error:
-        return _down(unit, f"refused: {error.host} is an internal address; VSM_HTTP_ALLOW would permit it")
+        return down(f"refused: {error.host} is an internal address; VSM_HTTP_ALLOW would permit it")
     except (BadAnswer, OSError, ValueError) as error:
-        return _down(unit, str(error) or type(error).__name__)
+        return down(str(error) or type(error).__name__)
 
 
 async def _ask(resolver: Resolver, unit: base.UnitRef, probe: Probe) -> base.Reading:
     started = time.perf_counter()
-    answer = await ask(probe.question, resolver, _verification())
+    answer = await ask(probe.question, resolver, tls_verification())
     metrics = {"http_status": float(answer.status), "latency_seconds": time.perf_counter() - started}
     metrics["http_up"] = float(is_up(answer.status, probe.expect_status))
     days_left = certificate_days_left(answer.certificate)
@@ -203,7 +213,8 @@ def literal_address(host: str) -> Address | None:
 
 
 @cache
-def _verification() -> ssl.SSLContext:
-    context = httpx.create_ssl_context(trust_env=False)  # 10 ms each: one for all cycles
+def tls_verification() -> ssl.SSLContext:
+    """Return what checks certificates, the same for all."""
+    context = ssl.create_default_context(cafile=certifi.where())  # 10 ms each: one for all cycles
     context.set_alpn_protocols(["http/1.1"])
     return context

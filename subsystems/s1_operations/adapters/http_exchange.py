@@ -46,14 +46,16 @@ class Question:
     request: bytes
     tls: bool = False
     head: bool = False  # the answer has no body, whatever its headers say
+    keep: bool = False  # the beginning of the answer's body is wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The status that came, and the certificate that the peer showed; empty without TLS."""
+    """The status that came, the certificate that the peer showed (empty without TLS), and the body that was wanted."""
 
     status: int
     certificate: dict[str, Any]
+    body: bytes = b""
 
 
 class Resolver:
@@ -83,11 +85,11 @@ async def ask(question: Question, resolver: Resolver, tls: ssl.SSLContext) -> An
 
     Raises AddressRefused, BadAnswer, and OSError (of which ssl.SSLError is one) when no connection comes about.
     """
-    connected = await _connect(await resolver.addresses(question.host, question.port))
+    connected = await connect(await resolver.addresses(question.host, question.port))
     exchange = await _begin(question, connected, tls)
     try:
         status = await exchange.answered
-        return Answer(status, exchange.certificate())
+        return Answer(status, exchange.certificate(), bytes(exchange.body))
     finally:
         exchange.hang_up()
 
@@ -114,6 +116,7 @@ class Exchange(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._status = 0  # 0 until the headers of the final answer are complete
         self._head_size = self._body_size = 0
+        self.body = bytearray()
         self._framed = False  # the answer says where its body ends
 
     def certificate(self) -> dict[str, Any]:
@@ -164,6 +167,8 @@ class Exchange(asyncio.Protocol):
             self._succeed()
 
     def on_body(self, data: bytes) -> None:
+        if self._question.keep:
+            self.body += data[: BODY_CAP - self._body_size]
         self._body_size += len(data)
         if self._body_size >= BODY_CAP:
             self._succeed()
@@ -182,7 +187,7 @@ class Exchange(asyncio.Protocol):
             self.answered.exception()  # whoever asked may have given up: then nobody reads it, and that is fine
 
 
-async def _connect(addresses: Sequence[Found]) -> socket.socket:
+async def connect(addresses: Sequence[Found]) -> socket.socket:
     """Return a socket that is connected to the first of *addresses* that answers. Raises the last OSError."""
     if len(addresses) == 1:
         return await _open(addresses[0])

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from pydantic import AnyHttpUrl, BaseModel, field_validator
+from pydantic import AnyHttpUrl, BaseModel
 
 from subsystems.s1_operations.adapters import base, http_exchange
-from subsystems.s1_operations.adapters.http import is_allowed
-from subsystems.s1_operations.adapters.http_exchange import AddressRefused, BadAnswer, Exchange, Question, Resolver
+from subsystems.s1_operations.adapters.http import AddressConfig, guarded_resolver, in_time
+from subsystems.s1_operations.adapters.http_exchange import BadAnswer, Exchange, Question, Resolver
 from subsystems.telemetry.doors.prometheus_text import Page, read_page
 from subsystems.telemetry.tables import Remembered
 
@@ -29,24 +29,13 @@ HEADERS = (
 _pages: Remembered[Page] = Remembered(max_items=1000, max_size=64_000_000)
 
 
-class PrometheusConfig(base.Config):
-    url: AnyHttpUrl
-
-    @field_validator("url")
-    @classmethod
-    def _without_credentials(cls, value: AnyHttpUrl) -> AnyHttpUrl:
-        if value.username or value.password:
-            raise ValueError("must not carry a user or a password: it is shown")
-        return value
-
-
 class PrometheusAdapter:
     kind: ClassVar[str] = "prometheus"
     title: ClassVar[str] = "Prometheus exporter"
-    Config: ClassVar[type[BaseModel]] = PrometheusConfig
+    Config: ClassVar[type[BaseModel]] = AddressConfig
 
     async def collect(self, units: Sequence[base.UnitRef], context: base.Context) -> list[base.Reading]:
-        resolver = Resolver(lambda host, address: is_allowed(host, address, context.http_allow))
+        resolver = guarded_resolver(context.http_allow)
         room = asyncio.Semaphore(AT_ONCE)
 
         async def one(unit: base.UnitRef) -> base.Reading:
@@ -58,15 +47,7 @@ class PrometheusAdapter:
 
 async def scrape(unit: base.UnitRef, resolver: Resolver, now: float) -> base.Reading:
     """Read one exporter's page, within the time of one unit."""
-    try:
-        async with asyncio.timeout(base.UNIT_TIMEOUT_SECONDS):
-            return await _read(unit, resolver, now)
-    except TimeoutError:
-        return _down(unit, f"no answer within {base.UNIT_TIMEOUT_SECONDS:g} s")
-    except AddressRefused as error:
-        return _down(unit, f"refused: {error.host} is an internal address; VSM_HTTP_ALLOW would permit it")
-    except (BadAnswer, OSError, ValueError) as error:
-        return _down(unit, str(error) or type(error).__name__)
+    return await in_time(lambda: _read(unit, resolver, now), lambda why: _down(unit, why))
 
 
 async def _read(unit: base.UnitRef, resolver: Resolver, now: float) -> base.Reading:
@@ -86,7 +67,7 @@ async def _read(unit: base.UnitRef, resolver: Resolver, now: float) -> base.Read
 
 async def _fetch(question: Question, resolver: Resolver) -> tuple[int, bytes]:
     """Return the status and the page. Raises AddressRefused, BadAnswer and OSError."""
-    connected = await http_exchange._connect(await resolver.addresses(question.host, question.port))
+    connected = await http_exchange.connect(await resolver.addresses(question.host, question.port))
     secure: dict[str, Any] = {"ssl": _tls(), "server_hostname": question.host} if question.tls else {}
     loop = asyncio.get_running_loop()
     try:
