@@ -1,13 +1,19 @@
-"""What S1 does at S3's command: the triggered runs."""
+"""What S1 does at S3's command: triggered runs, and acts of steering."""
 
 from __future__ import annotations
 
 from subsystems.messaging.envelope import Envelope
 from subsystems.messaging.handlers import Delivered, handles
-from subsystems.s3_control import services
+from subsystems.s3_control import carrying, services, steering
 
 
 @handles("s1", services.TRIGGERED, name="s3.run", long=True)
 def run(envelope: Envelope, context: Delivered) -> None:
     """Carry out one triggered run. Running twice is safe: only a pending run is begun."""
     services.run(envelope.payload["run_id"], worker=context.worker)
+
+
+@handles("s1", steering.PROPOSED, name="s3.steer", own_transaction=True)
+def steer(envelope: Envelope, context: Delivered) -> None:
+    """Begin one act of steering. Running twice is safe: only a proposed action is begun."""
+    carrying.carry_out(envelope.payload["action_id"], now=context.now)

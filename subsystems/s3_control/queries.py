@@ -1,4 +1,4 @@
-"""Who may trigger and see runs, and runs as JSON."""
+"""Who may trigger and see runs; runs, actions and standing orders as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from subsystems.kernel.times import moment_text
 from subsystems.kernel.triggerable import Triggerable
 from subsystems.recursion.models import ApiToken
 from subsystems.recursion.queries import ROOT_SLUG, Principal, systems_for
-from subsystems.s3_control.models import TaskRun
+from subsystems.s3_control.models import Action, StandingOrder, TaskRun
 
 
 def triggerable_by(user: Principal, token: ApiToken | None = None) -> Callable[[Triggerable], bool]:
@@ -44,7 +44,60 @@ def run_body(run: TaskRun) -> dict[str, Any]:
         "error": run.error,
         "worker": run.worker,
         "requested_by": run.requested_by.get_username() if run.requested_by else None,
+        "progress": None if run.done is None else {"done": run.done, "total": run.total},
         "requested_at": moment_text(run.requested_at),
         "started_at": moment_text(run.started_at),
         "finished_at": moment_text(run.finished_at),
     }
+
+
+def action_body(action: Action) -> dict[str, Any]:
+    """Return one action as it is shown, logged and exported."""
+    return {
+        "id": str(action.pk),
+        "kind": action.kind,
+        "fleet": action.fleet_name,
+        "fleet_id": action.fleet_id,
+        "target": action.target,
+        "parameters": _short(action.parameters),
+        "reason": action.reason,
+        "dry_run": action.dry_run,
+        "state": str(action.state),
+        "actor": action.actor,
+        "via": action.via,
+        "requested_at": moment_text(action.requested_at),
+        "started_at": moment_text(action.started_at),
+        "finished_at": moment_text(action.finished_at),
+        "total": action.total,
+        "done": action.done,
+        "failed": action.failed,
+        "detail": action.detail,
+        "before": action.before,
+        "after": action.after,
+        "undone_by": str(action.undone_by_id) if action.undone_by_id else None,
+    }
+
+
+def order_body(order: StandingOrder) -> dict[str, Any]:
+    """Return a standing order with who has confirmed it."""
+    return {
+        "id": order.pk,
+        "kind": str(order.kind),
+        "key": order.key,
+        "action": str(order.action_id),
+        "since": moment_text(order.since),
+        "until": moment_text(order.until),
+        "ending": order.ending,
+        "confirmed": {each.node: each.value for each in order.confirmations.all()},
+    }
+
+
+def _short(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters without a list of thousands of ids: its items tell them."""
+    ids = parameters.get("ids")
+    if not isinstance(ids, list) or len(ids) <= MOST_IDS:
+        return parameters
+    return {**parameters, "ids": ids[:MOST_IDS], "more_ids": len(ids) - MOST_IDS}
+
+
+MOST_IDS = 20

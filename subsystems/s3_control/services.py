@@ -5,26 +5,37 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from pydantic import ValidationError
 
-from subsystems.kernel.errors import Invalid
+from subsystems.kernel.errors import Invalid, VsmError
 from subsystems.kernel.telemetry_events import emit, span
-from subsystems.kernel.triggerable import Arguments, Triggerable, find
+from subsystems.kernel.triggerable import Arguments, Progress, Triggerable, find, hearing_progress
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.envelope import Envelope
 from subsystems.messaging.services import publish
+from subsystems.s1_operations.services import OWN_FLEET
 from subsystems.s3_control.models import TaskRun
+from subsystems.variety.gathering import decided
 
 TRIGGERED = "task.triggered"
 LOST_AFTER = timedelta(minutes=10)  # twice the soft time limit of a run
+PROGRESS_SECONDS = 1.0
 KEEP = timedelta(days=30)
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape itself, not a text about it
+
+
+class RunFailed(VsmError):
+    """What a schedule triggered did not succeed; the text is its error."""
+
+    code = "run_failed"
 
 
 @transaction.atomic
@@ -48,7 +59,28 @@ def trigger(name: str, arguments: dict[str, Any], *, by: User | None) -> TaskRun
     )
     decision = {"decision": TRIGGERED, "subject": name}
     transaction.on_commit(lambda: emit("vsm.s3.control.decision", {"count": 1}, decision))
+    transaction.on_commit(lambda: decided("", f"trigger {name}"))
     return run
+
+
+def run_scheduled(name: str, arguments: dict[str, Any], *, worker: str) -> TaskRun:
+    """Carry out what is listed as *name* here and now, because a schedule says so; return its run.
+
+    Raises NotListed or Invalid before anything is done, and RunFailed when it did not succeed.
+    """
+    checked = check_arguments(name, arguments)
+    made = TaskRun.objects.create(name=name, arguments=checked)
+    run(str(made.pk), worker=worker)
+    made.refresh_from_db()
+    if made.state != TaskRun.State.SUCCEEDED:
+        raise RunFailed(made.error)
+    return made
+
+
+def check_arguments(name: str, arguments: object) -> dict[str, Any]:
+    """Return *arguments* as JSON that *name* takes. Raises NotListed, or Invalid naming the argument at fault."""
+    found: dict[str, Any] = _checked(find(name), arguments).model_dump(mode="json")
+    return found
 
 
 def run(run_id: str, *, worker: str) -> bool:
@@ -59,7 +91,8 @@ def run(run_id: str, *, worker: str) -> bool:
 
     row = TaskRun.objects.get(pk=UUID(run_id))
     try:
-        with span("vsm.s1.operation", {"unit_id": row.worker, "operation": row.name}):
+        told = {"unit_id": row.worker, "operation": row.name, "unit": f"{OWN_FLEET}/{row.worker}"}
+        with hearing_progress(_keeper(row)), span("vsm.s1.operation", told):
             result = _run(row)
     except Exception as error:  # noqa: BLE001  (the documented door: whatever a triggered function does is told to its caller)
         _finish(row, TaskRun.State.FAILED, error=f"{type(error).__name__}: {error}")
@@ -69,9 +102,10 @@ def run(run_id: str, *, worker: str) -> bool:
 
 
 def give_up_lost(*, now: datetime) -> int:
-    """Mark as failed each run whose worker must have died; return how many."""
-    lost = TaskRun.objects.filter(state=TaskRun.State.RUNNING, started_at__lt=now - LOST_AFTER)
-    error = f"No result within {LOST_AFTER.total_seconds() / 60:.0f} minutes: the worker was lost."
+    """Mark as failed each run whose worker must have died; return how many. Who tells its progress is alive."""
+    heard = TaskRun.objects.annotate(alive_at=Greatest("started_at", Coalesce("heard_at", "started_at")))
+    lost = heard.filter(state=TaskRun.State.RUNNING, alive_at__lt=now - LOST_AFTER)
+    error = f"Neither result nor progress within {LOST_AFTER.total_seconds() / 60:.0f} minutes: the worker was lost."
     return lost.update(state=TaskRun.State.FAILED, finished_at=now, error=error)
 
 
@@ -107,6 +141,21 @@ def _storable(value: Any) -> str:
     if NUL.search(text):
         raise ValueError("PostgreSQL stores no NUL character")
     return text
+
+
+def _keeper(row: TaskRun) -> Progress:
+    """Return what keeps a run's progress, once a second at most."""
+    kept_at = 0.0
+
+    def keep(done: int, total: int) -> None:
+        nonlocal kept_at
+        if done < total and monotonic() - kept_at < PROGRESS_SECONDS:
+            return
+        kept_at = monotonic()
+        running = TaskRun.objects.filter(pk=row.pk, state=TaskRun.State.RUNNING)
+        running.update(done=done, total=total, heard_at=timezone.now())
+
+    return keep
 
 
 def _finish(row: TaskRun, state: TaskRun.State, *, result: Any = None, error: str = "") -> None:

@@ -1,15 +1,21 @@
-"""Doors of S3: triggered runs, and the simplest thing to trigger."""
+"""Doors of S3: steering by the clock, triggered runs, and the simplest thing to trigger."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from celery import current_task, shared_task
 from django.utils import timezone
 from pydantic import Field
 
 from subsystems.kernel.triggerable import Arguments, triggerable
-from subsystems.s3_control import services
+from subsystems.messaging.slots import claim_slot
+from subsystems.s3_control import captures, carrying, services, standing
+from subsystems.s3_control.audit import services as audits
+
+STEER_SECONDS, ORDERS_SECONDS = 1, 2
+
+SCHEDULED = "s3_control.run_scheduled"
 
 
 @shared_task(name="s3_control.tidy", soft_time_limit=20, time_limit=30)
@@ -18,6 +24,32 @@ def tidy() -> None:
     now = timezone.now()
     services.give_up_lost(now=now)
     services.forget_runs(now=now)
+    audits.forget_runs(now=now)
+    captures.forget_captured(now=now)
+    captures.note_families()
+
+
+@shared_task(name="s3_control.steer", soft_time_limit=50, time_limit=60)
+def steer() -> None:
+    """Take the next steps of acts and keep standing orders. Running twice is safe: each slot is claimed once."""
+    now = timezone.now()
+    # Looked at first: most seconds there is nothing to do, and nothing to write then.
+    if carrying.is_any_due(now=now) and claim_slot("s3_control.steer", STEER_SECONDS, now=now) is not None:
+        carrying.carry_on(now=now)
+    if standing.is_any_in_force() and claim_slot("s3_control.orders", ORDERS_SECONDS, now=now) is not None:
+        standing.keep_orders(now=now)
+
+
+@shared_task(name=SCHEDULED, soft_time_limit=300, time_limit=330)
+def run_scheduled(name: str, arguments: dict[str, Any]) -> None:
+    """Carry out a triggerable task on schedule. Running twice is safe: a schedule's run is claimed before this."""
+    services.run_scheduled(name, arguments, worker=current_task.request.hostname or "")
+
+
+@shared_task(name="s3_control.audit", soft_time_limit=100, time_limit=120)
+def audit() -> None:
+    """Audit the fleets whose time has come. Running twice is safe: each audit is claimed once."""
+    audits.audit_due(now=timezone.now())
 
 
 class EchoArguments(Arguments):
