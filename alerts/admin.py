@@ -15,19 +15,28 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from alerts import queries, services
-from alerts.models import Alert, AlertRule
+from alerts import looking, queries, services
+from alerts.models import Alert, AlertRule, RuleVersion
+from alerts.notices import admin as notices_admin
+from alerts.rule_forms import meant
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.messaging.admin import HistoryAdmin
 
+__all__ = ["AlertAdmin", "AlertRuleAdmin", "notices_admin"]
 PREVIEW_LINES = 20
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The fields of a rule, refused here as they would be at the API."""
+    """The fields of a rule, refused here as they would be at the API. What a form leaves out stays as it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.required = field.required and name in ("system", "name", "comparison", "threshold", "severity")
 
     def clean(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().clean() or self.cleaned_data
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        fields = {name: meant(self, name, value) for name, value in given.items()}
         if self.errors:
             return fields
         wanted = copy(self.instance)
@@ -37,7 +46,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             services.check_rule(wanted)
         except Invalid as error:
             self.add_error(error.field if error.field in self.fields else None, error.detail)
-        return fields
+        return {name: getattr(wanted, name) for name in fields}
 
 
 @admin.register(AlertRule)
@@ -47,13 +56,13 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["enabled", "severity", "system", "unit_kind"]
     search_fields = ["name", "metric", "unit__name"]
     list_select_related = ["system", "unit"]
-    autocomplete_fields = ["system", "unit"]
+    autocomplete_fields = ["system", "unit", "owner"]
     readonly_fields = ["current_values", "created_at", "updated_at"]
     actions = ["enable", "disable"]
 
     @admin.display(description="Condition")
     def condition(self, rule: AlertRule) -> str:
-        return f"{rule.metric} {rule.get_comparison_display()} {rule.threshold:g}"
+        return f"{queries.what(rule)} {rule.get_comparison_display()} {rule.threshold:g}"
 
     @admin.display(description="Now")
     def live_preview(self, rule: AlertRule) -> SafeString:
@@ -65,8 +74,7 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return the current value of each series that the rule watches, those that meet its condition first."""
         if rule.pk is None:
             return "Shown once the rule is saved."
-        lines = queries.preview(rule.system, rule.metric, rule.unit_kind, rule.unit_id, rule.comparison, rule.threshold)
-        rows = sorted(lines, key=lambda line: not line["matches"])[:PREVIEW_LINES]
+        rows = sorted(looking.lines(rule), key=lambda line: not line["matches"])[:PREVIEW_LINES]
         if not rows:
             return "No such series has been heard in the last hour."
         words = {True: "meets the condition", False: "does not", None: "is stale"}
@@ -79,7 +87,7 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Save through the verbs: a changed condition ends the alerts it raised."""
         fields = {name: getattr(obj, name) for name in services.EDITABLE}
         if change:
-            services.update_rule(obj, **fields)
+            services.update_rule(obj, request.user if isinstance(request.user, User) else None, **fields)
             return
         obj.created_by = request.user if isinstance(request.user, User) else None
         services.add_rule(obj, **fields)
@@ -90,6 +98,11 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> None:
         for rule in queryset:
             services.delete_rule(rule)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A rule's history goes with it, though nobody may delete from a history."""
+        names, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        return names, counts, lacking - {RuleVersion._meta.verbose_name}, protected
 
     @admin.action(description="Enable the selected rules", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> None:
@@ -102,6 +115,16 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _switch(self, rules: QuerySet[AlertRule], *, on: bool) -> None:
         for rule in rules:
             services.update_rule(rule, enabled=on)
+
+
+@admin.register(RuleVersion)
+class RuleVersionAdmin(HistoryAdmin):
+    """What each rule said, and who changed it."""
+
+    list_display = ["rule", "version", "changed", "by", "at"]
+    list_filter = ["rule__system"]
+    search_fields = ["rule__name"]
+    list_select_related = ["rule", "by"]
 
 
 @admin.register(Alert)

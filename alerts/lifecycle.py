@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from alerts import queries
-from alerts.limits import Told, suppression
+from alerts.limits import RANK, Told, suppression
 from alerts.models import Alert
+from alerts.transitions import Kind, note
 from subsystems.messaging import live
 from subsystems.recursion.models import System
 from subsystems.s5_policy import services as s5
@@ -20,6 +23,7 @@ from subsystems.s5_policy.queries import alert_policy, answer_time
 from subsystems.telemetry.store import hot_tier
 
 logger = logging.getLogger(__name__)
+_KINDS: dict[str, Kind] = {Alert.State.NO_DATA: Kind.NO_DATA, Alert.State.ERROR: Kind.ERROR}
 
 
 @dataclass
@@ -38,8 +42,11 @@ class Herald:
         told = queries.told_last_hour(system_id, type_, now=now)
         return cls(alert_policy(System(pk=system_id)), before, told, now)
 
-    def fire(self, alert: Alert, cooldown: timedelta) -> bool:
-        """Let a pending alert fire; False when another evaluator was quicker."""
+    def fire(
+        self, alert: Alert, cooldown: timedelta, inputs: Mapping[str, Any] | None = None,
+        state: str = Alert.State.FIRING,
+    ) -> bool:  # fmt: skip
+        """Let a pending alert fire; False when another evaluator was quicker. *inputs* say why it fires."""
         before = self.before.get(alert.fingerprint)
         spared = suppression(
             alert.severity, now=self.now, cooldown=cooldown, before=before, told_last_hour=self.told,
@@ -47,13 +54,15 @@ class Herald:
         )  # fmt: skip
         again = before is not None and self.now - before.at < cooldown
         data = {**alert.data, "repeats": before.repeats + 1 if before and again else 0}
-        changed = {"state": Alert.State.FIRING, "fired_at": self.now, "suppressed": spared, "data": data}
+        changed = {"state": state, "fired_at": self.now, "suppressed": spared, "data": data}
         waiting = Alert.objects.filter(pk=alert.pk, state=Alert.State.PENDING)
-        if not waiting.update(**changed, value=alert.value, severity=alert.severity):
+        if not waiting.update(
+            **changed, value=alert.value, severity=alert.severity, labels=alert.labels, annotations=alert.annotations
+        ):
             return False
         self.told += not spared and alert.severity != "critical"
         tell(alert, spared, answer_time(self.policy, alert.severity), now=self.now)
-        shown(alert)
+        note(shown(alert), _KINDS.get(state, Kind.FIRING), now=self.now, inputs=inputs)
         return True
 
 
@@ -69,13 +78,36 @@ def tell(alert: Alert, spared: str, within: timedelta | None, *, now: datetime) 
         s5.ask(alert.system_id, alert.fingerprint, asked_at=now, within=within)
 
 
-def end(alert: Alert, why: Alert.Resolution, *, now: datetime) -> bool:
+def grade(
+    alert: Alert, severity: str, *, now: datetime, inputs: Mapping[str, Any] | None = None, **changed: Any
+) -> bool:
+    """Give an open alert another severity; False when another evaluator was quicker.
+
+    A worse one asks for a new answer, whoever acknowledged the milder one.
+    """
+    before = str(alert.severity)
+    worse = RANK[severity] > RANK[before]
+    if worse:
+        changed |= {"fired_at": now, "suppressed": "", "escalation_level": F("escalation_level") + 1}
+        changed |= {"acknowledged_at": None, "acknowledged_by": None, "comment": ""}
+    if not Alert.objects.filter(pk=alert.pk, severity=before).update(severity=severity, **changed):
+        return False
+    shown(alert)
+    if worse:
+        tell(alert, "", answer_time(alert_policy(System(pk=alert.system_id)), severity), now=now)
+    note(alert, Kind.SEVERITY_CHANGED, now=now, inputs={"from": before, "to": severity, **(inputs or {})})
+    return True
+
+
+def end(
+    alert: Alert, why: Alert.Resolution, *, now: datetime, inputs: Mapping[str, Any] | None = None, **changed: Any
+) -> bool:
     """Resolve a firing or pending alert that the platform itself sees the end of; False when it was over already."""
     still = Alert.objects.filter(pk=alert.pk).exclude(state=Alert.State.RESOLVED)
-    if not still.update(state=Alert.State.RESOLVED, resolved_at=now, resolution=why):
+    if not still.update(state=Alert.State.RESOLVED, resolved_at=now, resolution=why, **changed):
         return False
     s5.answer(alert.system_id, alert.fingerprint, at=now)
-    shown(alert)
+    note(shown(alert), Kind.RESOLVED, now=now, inputs=inputs)
     return True
 
 

@@ -2,66 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
-from alerts.evaluation import COMPARISONS, STALE_SECONDS, Condition, base_metric, subject_of
+from alerts.conditions import KINDS
 from alerts.limits import WINDOW, Told
 from alerts.models import Alert, AlertRule
-from alerts.plan import RuleSpec, UnitRef, Units, Window, matches
-from subsystems.kernel.errors import Invalid
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
-from subsystems.s1_operations.models import Unit
-from subsystems.telemetry import queries as telemetry
-from subsystems.telemetry.samples import series_name
 
-NOT_WATCHED = (Unit.State.PAUSED, Unit.State.GONE)
 LONGEST_COOLDOWN = timedelta(days=1)
 
 
-@dataclass
-class Scope:
-    """All that one system's evaluation needs from the database."""
-
-    rules: dict[int, AlertRule] = field(default_factory=dict)
-    alerts: list[Alert] = field(default_factory=list)  # open, or resolved by hand while their condition held
-    units: Units = field(default_factory=Units)
-
-
-def scopes() -> dict[int, Scope]:
-    """Return what is to be evaluated, by system; a system without rules and open alerts is not among them."""
-    found: dict[int, Scope] = defaultdict(Scope)
-    for rule in AlertRule.objects.filter(enabled=True):
-        found[rule.system_id].rules[rule.pk] = rule
-    for alert in _with_names(Alert.objects.filter(type="rule").filter(~Q(state=Alert.State.RESOLVED) | Q(held=True))):
-        found[alert.system_id].alerts.append(alert)
-    units = _units(found) if found else {}
-    for system_id, scope in found.items():
-        scope.units = Units.of(units.get(system_id, []))
-    return dict(found)
-
-
-def spec(rule: AlertRule) -> RuleSpec:
-    """Return *rule* as its evaluation sees it."""
-    condition = Condition(rule.comparison, rule.threshold, rule.for_seconds)
-    return RuleSpec(rule.pk, rule.metric, condition, rule.unit_id, rule.unit_kind)
-
-
-def windows(system_id: int, wanted: dict[str, tuple[float, set[str]]], *, now: float) -> Window:
-    """Read the windows that *wanted* names: one reading per metric."""
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for metric, (seconds, sources) in wanted.items():
-        read = telemetry.window(system_id, metric, sources=sources, start=now - seconds, end=now)
-        for (source, labels), (at, values) in read.items():
-            found[source, series_name(metric, labels)] = list(zip(at.tolist(), values.tolist(), strict=True))
-    return found
+def watched_alerts(shard: int = 0, of: int = 1) -> list[Alert]:
+    """Return the alerts that an evaluation of *shard* looks after: open, or resolved by hand and still held."""
+    rows = _with_names(Alert.objects.filter(type="rule").filter(~Q(state=Alert.State.RESOLVED) | Q(held=True)))
+    if of > 1:
+        rows = rows.annotate(shard=F("rule_id") % of).filter(Q(shard=shard) | (Q(rule_id=None) if not shard else Q()))
+    return list(rows)
 
 
 def last_told(fingerprints: Collection[str], *, now: datetime) -> dict[str, Told]:
@@ -69,13 +31,14 @@ def last_told(fingerprints: Collection[str], *, now: datetime) -> dict[str, Told
     told = Alert.objects.filter(
         fingerprint__in=fingerprints, fired_at__gte=now - LONGEST_COOLDOWN, suppressed=""
     ).order_by("fired_at")
-    rows = told.values_list("fingerprint", "fired_at", "severity", "data")
+    rows = told.values_list("fingerprint", Coalesce("released_at", "fired_at"), "severity", "data")
     return {key: Told(at, severity, data.get("repeats", 0)) for key, at, severity, data in rows if at}
 
 
 def told_last_hour(system_id: int, type_: str, *, now: datetime) -> int:
     """Return how many alerts of *type_* people were told of in the last 60 minutes; critical ones do not count."""
-    told = Alert.objects.filter(system_id=system_id, type=type_, fired_at__gt=now - WINDOW, suppressed="")
+    lately = Q(fired_at__gt=now - WINDOW) | Q(released_at__gt=now - WINDOW)
+    told = Alert.objects.filter(lately, system_id=system_id, type=type_, suppressed="")
     return told.exclude(severity="critical").count()
 
 
@@ -90,42 +53,17 @@ def by_fingerprints(fingerprints: Iterable[str]) -> dict[str, Alert]:
     return {alert.fingerprint: alert for alert in rows}
 
 
-def preview(
-    system: System,
-    metric: str,
-    unit_kind: str = "",
-    unit_id: int | None = None,
-    comparison: str = "gt",
-    threshold: float | None = None,
-    *,
-    now: float | None = None,
-) -> list[dict[str, Any]]:
-    """Return the current value of each series that such a rule would watch, and whether it meets the condition.
+def what(rule: AlertRule) -> str:
+    """Return in words what the rule's number is of."""
+    if rule.kind == "threshold":
+        over = f"{rule.aggregation} of {rule.metric} over {rule.window_seconds} s"
+        return over if rule.window_seconds else rule.metric
+    return f"{KINDS[rule.kind].title.lower()} {rule.metric}".strip()
 
-    `matches` is None without a threshold, and for a series that has been silent for over 30 s. Raises Invalid.
-    """
-    if comparison not in COMPARISONS:
-        raise Invalid(f"A comparison is one of {', '.join(COMPARISONS)}.", field="comparison")
-    now = timezone.now().timestamp() if now is None else now
-    condition = Condition(comparison, 0.0 if threshold is None else threshold)
-    rule = RuleSpec(0, metric, condition, unit_id, unit_kind)
-    latest = telemetry.latest(system.pk, metrics=[base_metric(metric)])
-    units = Units.of(_units([system.pk]).get(system.pk, []))
-    lines = []
-    for match in matches([rule], latest, units):
-        at, value = latest[match.source][match.series]
-        stale = now - at > STALE_SECONDS
-        lines.append(
-            {
-                "subject": subject_of(match.source, match.series),
-                "unit_id": match.unit_id,
-                "value": value,
-                "at": moment_text(at),
-                "stale": stale,
-                "matches": None if threshold is None or stale else condition.matches(value),
-            }
-        )
-    return sorted(lines, key=lambda line: str(line["subject"]))
+
+def error_alert(rule: AlertRule) -> Alert | None:
+    """Return the open alert about the rule itself, where it cannot be evaluated."""
+    return Alert.objects.filter(rule=rule, state=Alert.State.ERROR).first()
 
 
 def alert_body(alert: Alert) -> dict[str, Any]:
@@ -146,6 +84,7 @@ def alert_body(alert: Alert) -> dict[str, Any]:
         "rule_id": alert.rule_id,
         "pending_at": moment_text(alert.pending_at),
         "fired_at": moment_text(alert.fired_at),
+        "recovering_at": moment_text(alert.recovering_at),
         "resolved_at": moment_text(alert.resolved_at),
         "resolved_by": alert.resolved_by.get_username() if alert.resolved_by else None,
         "resolution": str(alert.resolution),
@@ -156,15 +95,10 @@ def alert_body(alert: Alert) -> dict[str, Any]:
         "repeats": alert.data.get("repeats", 0),
         "no_data_since": moment_text(alert.no_data_since),
         "escalation_level": alert.escalation_level,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "rule_version": alert.rule_version,
     }
-
-
-def _units(system_ids: Iterable[int]) -> dict[int, list[UnitRef]]:
-    found: dict[int, list[UnitRef]] = defaultdict(list)
-    rows = Unit.objects.filter(system_id__in=list(system_ids)).order_by("pk")
-    for system_id, pk, name, kind, state in rows.values_list("system_id", "pk", "name", "kind", "state"):
-        found[system_id].append(UnitRef(pk, name, kind, watched=state not in NOT_WATCHED))
-    return found
 
 
 def _with_names(alerts: QuerySet[Alert]) -> QuerySet[Alert]:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
-from alerts import lifecycle, queries
+from alerts import lifecycle, queries, wording
 from alerts.evaluation import fingerprint
 from alerts.models import Alert, Severity
 from subsystems.health.models import Assessment
@@ -17,9 +17,9 @@ from subsystems.health.queries import rules
 from subsystems.health.viability import Level
 from subsystems.health.viability_watch import Notice, step
 from subsystems.kernel.words import TITLES, Subsystem
-from subsystems.s5_policy.queries import alert_policy, answer_time
 
 COOLDOWN = timedelta(minutes=5)  # 002-39
+_WORDING = {"viability": wording.Wording("Viability"), "function": wording.Wording("FunctionUnhealthy")}
 
 
 @transaction.atomic
@@ -45,7 +45,7 @@ def _watch_score(assessment: Assessment, now: datetime) -> None:
     if found.notice in (Notice.CRITICAL, Notice.WARNING):
         _worse(assessment, current, Severity(found.state), key, now)
     elif found.notice is Notice.IMPROVED and current:
-        _improve(assessment, current)
+        _improve(assessment, current, now)
     elif found.notice is Notice.RECOVERED and current:
         _over(current, now)
     elif current and current.open and assessment.score is not None and current.value != assessment.score:
@@ -60,17 +60,21 @@ def _worse(assessment: Assessment, current: Alert | None, severity: Severity, ke
             _change(current, held=False)
         _raise(assessment, "viability", key, severity, title, data, assessment.score, now)
         return
-    _change(
-        current, severity=severity, title=title, value=assessment.score, data=data, fired_at=now, suppressed="",
-        escalation_level=F("escalation_level") + 1, acknowledged_at=None, acknowledged_by=None, comment="",
-    )  # fmt: skip
-    lifecycle.tell(current, "", answer_time(alert_policy(assessment.system), severity), now=now)
+    labels = {**current.labels, "severity": str(severity)}
+    lifecycle.grade(
+        current, severity, now=now, inputs=data, title=title, value=assessment.score, data=data, labels=labels
+    )
 
 
-def _improve(assessment: Assessment, current: Alert) -> None:
+def _improve(assessment: Assessment, current: Alert, now: datetime) -> None:
     title = _words(assessment, Severity.WARNING)
     data = _data(assessment, str(Notice.IMPROVED))
-    _change(current, severity=Severity.WARNING, title=title, value=assessment.score, data=data)
+    labels = {**current.labels, "severity": str(Severity.WARNING)}
+    changed = {"title": title, "value": assessment.score, "data": data, "labels": labels}
+    if current.open:
+        lifecycle.grade(current, Severity.WARNING, now=now, inputs=data, **changed)
+    else:
+        _change(current, severity=Severity.WARNING, **changed)
 
 
 def _watch_functions(assessment: Assessment, now: datetime) -> None:
@@ -98,14 +102,19 @@ def _raise(
     assessment: Assessment, type_: str, key: str, severity: Severity, title: str, data: dict[str, Any],
     value: float | None, now: datetime,
 ) -> None:  # fmt: skip
+    names = wording.Subject(assessment.system.slug, str(severity), value=value, threshold=data["threshold"])
+    labels, annotations = wording.rendered(_WORDING[type_], names, assessment.system.slug)
+    if "subsystem" in data:
+        labels["subsystem"] = data["subsystem"]
     alert = Alert(
         system=assessment.system, type=type_, title=title[:200], subject=assessment.system.slug, fingerprint=key,
-        severity=severity, value=value, data=data, pending_at=now,
+        severity=severity, value=value, data=data, pending_at=now, labels=labels,
+        annotations={"summary": title, **annotations},
     )  # fmt: skip
     Alert.objects.bulk_create([alert], ignore_conflicts=True)
     herald = lifecycle.Herald.of(assessment.system_id, type_, [key], now=now)
     for made in queries.by_fingerprints([key]).values():
-        herald.fire(made, COOLDOWN)
+        herald.fire(made, COOLDOWN, {"value": value, **data})
 
 
 def _over(alert: Alert, now: datetime) -> None:
