@@ -15,6 +15,7 @@ from typing import Any
 
 from vsm_client.buffer import Buffer, Labels
 from vsm_client.operations import Operation
+from vsm_client.tallies import Tallies
 
 logger = logging.getLogger(__name__)
 BATCH = 5_000
@@ -41,6 +42,7 @@ class Client:
         self._token, self._source, self._system = token, source, system
         self._flush_seconds, self._timeout = flush_seconds, timeout_seconds
         self._buffer = Buffer(max_samples)
+        self._tallies = Tallies()
         self._failures = 0
         self._unsendable = 0
         self._sending = threading.Lock()
@@ -52,8 +54,8 @@ class Client:
 
     @property
     def dropped(self) -> int:
-        """How many samples had to go unsent."""
-        return self._buffer.dropped + self._unsendable
+        """How many samples, and ends of operations, had to go unsent."""
+        return self._buffer.dropped + self._unsendable + self._tallies.dropped
 
     def gauge(self, metric: str, value: float, labels: Labels = None, at: float | None = None) -> None:
         """Say that *metric* is *value* now, or was at *at* (epoch seconds)."""
@@ -67,17 +69,12 @@ class Client:
 
     def operation(self, name: str, **labels: str) -> Operation:
         """Return what measures a piece of work, as a decorator or in a `with`: how many, how long, how many failed."""
-        return Operation(self.count, name, labels)
+        return Operation(self.count, self._tallies.note, name, labels)
 
     def flush(self) -> bool:
         """Send what waits, now; return whether all of it was taken off our hands."""
         with self._sending:
-            while True:
-                samples = self._buffer.take(BATCH)
-                if not samples:
-                    return True
-                if not self._send(samples):
-                    return False
+            return self._send_samples() and self._send_operations()
 
     def close(self) -> None:
         """Send what waits, once, and stop."""
@@ -118,28 +115,51 @@ class Client:
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 10))
         return longest * (0.5 + random.random() / 2)
 
-    def _send(self, samples: list[dict[str, Any]]) -> bool:
-        """Send one batch. What may be tried again goes back into the buffer; what may not is counted as dropped."""
-        try:
-            with urllib.request.urlopen(self._request(samples), timeout=self._timeout) as answer:  # noqa: S310
-                self._taken(json.loads(answer.read()))
-        except urllib.error.HTTPError as error:
-            with error:
-                return self._refused(error.code, error.read(500), samples)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            return self._failed(str(error), samples)
-        self._failures = 0
+    def _send_samples(self) -> bool:
+        while samples := self._buffer.take(BATCH):
+            why, answer = self._post("", {"samples": samples})
+            if why is None:
+                self._unsendable += 0 if answer is not None else len(samples)
+                self._taken(answer or {})
+            else:
+                self._buffer.put_back(samples)
+                return self._failed(why)
         return True
 
-    def _request(self, samples: list[dict[str, Any]]) -> urllib.request.Request:
-        body: dict[str, Any] = {"source": self._source, "samples": samples}
+    def _send_operations(self) -> bool:
+        """Send what operations did. A batch goes as it is until it is taken: one that comes twice is known."""
+        while batch := self._tallies.batch():
+            why, answer = self._post("operations/", batch)
+            if why is not None:
+                return self._failed(why)
+            if answer is None:
+                self._tallies.refused()
+            else:
+                self._tallies.taken()
+        return True
+
+    def _post(self, place: str, body: dict[str, Any]) -> tuple[str | None, dict[str, Any] | None]:
+        """Send one body; return why it should be tried again (None: it should not), and the answer if it was taken."""
+        try:
+            with urllib.request.urlopen(self._request(place, body), timeout=self._timeout) as answer:  # noqa: S310
+                taken: dict[str, Any] = json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return self._refused(error.code, error.read(500))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return str(error), None
+        self._failures = 0
+        return None, taken
+
+    def _request(self, place: str, body: dict[str, Any]) -> urllib.request.Request:
+        body = {"source": self._source, **body} if self._source else dict(body)
         if self._system:
             body["system"] = self._system
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         raw = json.dumps(body).encode()
         if len(raw) >= GZIP_FROM_BYTES:
             raw, headers["Content-Encoding"] = gzip.compress(raw, 1), "gzip"
-        return urllib.request.Request(self._address, raw, headers, method="POST")  # noqa: S310 (checked at the start)
+        return urllib.request.Request(self._address + place, raw, headers, method="POST")  # noqa: S310 (checked above)
 
     def _taken(self, outcome: dict[str, Any]) -> None:
         rejected = outcome.get("rejected", [])
@@ -147,16 +167,14 @@ class Client:
         if rejected:
             logger.warning("%d samples were not taken, the first because: %s", len(rejected), rejected[0].get("detail"))
 
-    def _refused(self, status: int, told: bytes, samples: list[dict[str, Any]]) -> bool:
+    def _refused(self, status: int, told: bytes) -> tuple[str | None, None]:
         if status in TRY_AGAIN:
-            return self._failed(f"status {status}", samples)
-        self._unsendable += len(samples)
-        logger.error("%d samples were dropped, status %d: %s", len(samples), status, told.decode("utf-8", "replace"))
-        return True  # the next batch may fare better, this one never will
+            return f"status {status}", None
+        logger.error("A batch was dropped, status %d: %s", status, told.decode("utf-8", "replace"))
+        return None, None  # the next batch may fare better, this one never will
 
-    def _failed(self, why: str, samples: list[dict[str, Any]]) -> bool:
+    def _failed(self, why: str) -> bool:
         self._failures += 1
-        self._buffer.put_back(samples)
         if self._failures == 1:
-            logger.warning("The VSM platform does not take samples (%s); they wait and are sent later.", why)
+            logger.warning("The VSM platform takes nothing (%s); what is told waits and is sent later.", why)
         return False

@@ -12,14 +12,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Operation:
-    """Counts runs, failures by exception, and seconds, of what it decorates or what runs inside its `with`.
+    """Tells of each run of what it decorates, or of what runs inside its `with`: how long it took and how it ended.
 
-    The totals are `operations_total`, `operation_errors_total` and `operation_seconds_total`, each with the label
-    `operation`; their rates tell the throughput, the share of failures and the mean duration.
+    The platform makes quantiles, the last errors and the states of the unit of it. Beside that, totals are sent as
+    samples: `operations_total`, `operation_errors_total` and `operation_seconds_total`, each with the label
+    `operation`.
     """
 
-    def __init__(self, count: Callable[..., None], name: str, labels: Mapping[str, str]) -> None:
-        self._count = count
+    def __init__(
+        self, count: Callable[..., None], ended: Callable[..., None], name: str, labels: Mapping[str, str]
+    ) -> None:
+        self._count, self._ended = count, ended
         self._labels = {**labels, "operation": name}
         self._started: list[float] = []
 
@@ -27,8 +30,8 @@ class Operation:
         self._started.append(time.perf_counter())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._note(time.perf_counter() - self._started.pop(), kind)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        self._note(time.perf_counter() - self._started.pop(), error)
 
     def __call__(self, function: F) -> F:
         """Return *function*, measured; a coroutine's time is until it ends."""
@@ -48,10 +51,11 @@ class Operation:
     def _anew(self) -> Operation:
         """Return one for a single run: runs may overlap, in threads or in a loop."""
         labels = {name: text for name, text in self._labels.items() if name != "operation"}
-        return Operation(self._count, self._labels["operation"], labels)
+        return Operation(self._count, self._ended, self._labels["operation"], labels)
 
-    def _note(self, seconds: float, kind: type[BaseException] | None) -> None:
+    def _note(self, seconds: float, error: BaseException | None) -> None:
+        self._ended(self._labels["operation"], seconds, error)
         self._count("operations_total", 1.0, self._labels)
         self._count("operation_seconds_total", seconds, self._labels)
-        if kind is not None:
-            self._count("operation_errors_total", 1.0, {**self._labels, "error": kind.__name__})
+        if error is not None:
+            self._count("operation_errors_total", 1.0, {**self._labels, "error": type(error).__name__})

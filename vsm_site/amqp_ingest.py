@@ -8,80 +8,47 @@ be taken now waits in the queue.
 from __future__ import annotations
 
 import logging
-import threading
-from contextlib import suppress
+from hashlib import sha256
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
-from kombu import Connection, Consumer, Queue
+from django.db import transaction
+from django.utils import timezone
 from kombu.message import Message as Delivered
 from rest_framework.exceptions import APIException
 
-from subsystems.kernel.errors import Refused, TransientError
+from subsystems.kernel.errors import Refused
+from subsystems.messaging import slots
 from subsystems.messaging.limits import RateLimited
-from subsystems.messaging.topology import EXCHANGE
-from subsystems.messaging.wire import ERRORS
+from subsystems.messaging.reader import Reader
+from subsystems.messaging.topology import TELEMETRY
 from subsystems.telemetry.store import hot_tier
 from vsm_site.api.ingest import Question, admit, decode, keep
 
 logger = logging.getLogger(__name__)
-DEAD = {"x-dead-letter-exchange": "vsm", "x-dead-letter-routing-key": "dead"}
-TELEMETRY = Queue("vsm.telemetry.v1", EXCHANGE, routing_key="telemetry", durable=True, queue_arguments=DEAD)
 PREFETCH = 4  # bodies may be large
-PAUSE_SECONDS = 2.0
-WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 2.0
 REFUSED = "refused_amqp"
+CLAIM = "telemetry.amqp"  # among the claimed slots
 
 
-class AmqpIngest:
-    """A thread that reads the queue, and connects again for as long as it is not stopped."""
+def reader() -> Reader:
+    """Return the thread that reads the queue. A sender past its limit is made to wait: the queue is its buffer."""
 
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="amqp-ingest", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join(2)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            connection = Connection(settings.BROKER_URL, connect_timeout=3, heartbeat=10)
+    def take(delivered: Delivered) -> None:
+        while not reading.stopped.is_set():
             try:
-                self._consume(connection)
-            except (DatabaseError, InterfaceError, TransientError) as error:
-                logger.warning("Samples wait on the broker: %s", type(error).__name__)
-                connections.close_all()
-            except ERRORS as error:
-                logger.debug("The broker is away: %s", error)
-            finally:
-                connection.collect(socket_timeout=0.1)  # what was not acknowledged goes back into the queue
-            self._stopped.wait(PAUSE_SECONDS)
+                receive(delivered)
+            except RateLimited as error:
+                reading.stopped.wait(min(error.retry_after_seconds, LONGEST_WAIT_SECONDS))
+            else:
+                return
 
-    def _consume(self, connection: Connection) -> None:
-        reader = Consumer(connection.channel(), [TELEMETRY], on_message=self._receive, prefetch_count=PREFETCH)
-        reader.consume()
-        while not self._stopped.is_set():
-            with suppress(TimeoutError):
-                connection.drain_events(timeout=WAIT_SECONDS)
-            if connection.transport.driver_type == "amqp":
-                connection.heartbeat_check()
-            close_old_connections()
-
-    def _receive(self, delivered: Delivered) -> None:
-        while not self._stopped.is_set():
-            try:
-                return receive(delivered)
-            except RateLimited as error:  # the queue is the sender's buffer: it waits
-                self._stopped.wait(min(error.retry_after_seconds, PAUSE_SECONDS))
-        return None
+    reading = Reader("amqp-ingest", [(TELEMETRY, take)], prefetch=PREFETCH)
+    return reading
 
 
 def receive(delivered: Delivered) -> None:
-    """Record one batch and acknowledge it. A batch that is delivered twice writes the same samples again.
+    """Record one batch and acknowledge it. One with a message id that came before, within an hour, is taken for done.
 
     Raises RateLimited, and TransientError or a database's error when it should be tried later.
     """
@@ -89,7 +56,9 @@ def receive(delivered: Delivered) -> None:
     try:
         grant = admit(question)
         batch = decode(question)
-        keep(grant.system(batch.system), batch)
+        with transaction.atomic():  # a claim without its samples would lose them
+            if _is_new(delivered, grant.token.pk):
+                keep(grant.system(batch.system), batch)
     except RateLimited:
         raise
     except (Refused, APIException) as error:
@@ -98,6 +67,20 @@ def receive(delivered: Delivered) -> None:
         delivered.reject()
     else:
         delivered.ack()
+
+
+def _is_new(delivered: Delivered, token_id: int) -> bool:
+    """Claim a batch by the id that its sender gave it; return False for one that was claimed before.
+
+    The broker delivers again what a crash left unacknowledged, and a sender that is unsure sends again: counted twice,
+    the samples would weigh double in the roll-ups.
+    """
+    message_id = delivered.properties.get("message_id")
+    if not message_id:
+        return True
+    key = sha256(f"{token_id}\0{message_id}".encode("utf-8", "replace")).digest()
+    number = int.from_bytes(key[:8], signed=True)
+    return slots.claim(CLAIM, number, 0, now=timezone.now(), scheduled=False)
 
 
 def question_of(delivered: Delivered) -> Question:

@@ -52,7 +52,9 @@ class Environment(BaseSettings):
     debug: bool = False
     secure_cookies: bool = False
     hot_max_samples: int = Field(default=1_000_000, ge=1_000)
+    max_series: int = Field(default=100_000, ge=100)
     http_allow: str = ""
+    external_url: str = ""
     ingest_max_bytes: int = Field(default=5_000_000, ge=1_000)
     ingest_rate: int = Field(default=100, ge=1, le=1_000_000)
     ingest_burst: int = Field(default=500, ge=1, le=1_000_000)
@@ -92,6 +94,13 @@ class Environment(BaseSettings):
         if not value.strip(" ,"):
             raise ValueError("must name a host, or nobody could open a page")
         return value
+
+    @field_validator("external_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value and (not value.startswith(("http://", "https://")) or any(each.isspace() for each in value)):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
 
     @field_validator("http_allow")
     @classmethod

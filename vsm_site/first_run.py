@@ -8,9 +8,9 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.management import call_command
 
 from subsystems.recursion.queries import root_system
+from vsm_site.migrating import migrate
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Logins:
 
 def prepare() -> Logins:
     """Migrate and make what is missing. Doing it again changes nothing."""
-    call_command("migrate", verbosity=0, interactive=False)
+    migrate()
     root_system()
     user, password = settings.ENV.admin_user, settings.ENV.admin_password
     new_password = ensure_admin(user, password)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -19,6 +20,7 @@ from django.db import close_old_connections
 from subsystems.telemetry.store import hot_tier
 from vsm_site.api import ingest
 from vsm_site.api.ingest import Door, Question, Reply, refuse
+from vsm_site.recording import note_request, operation_of
 from vsm_site.static_files import App, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -70,11 +72,13 @@ class IngestDoors:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        started = perf_counter()
         try:
             reply = await self._answer(door, Question(scope["method"], headers), receive)
         except Gone:
             return
         await _send(reply, send)
+        note_request(operation_of(scope["method"], scope["path"][1:]), reply.status, perf_counter() - started)
 
     async def _answer(self, door: Door, question: Question, receive: Receive) -> Reply:
         """Judge a request by its head, read its body, and let a thread do the rest."""

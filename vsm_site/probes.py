@@ -16,7 +16,6 @@ from asgiref.sync import async_to_sync
 from celery import current_app
 from channels.layers import get_channel_layer
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -26,6 +25,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from subsystems.messaging.live import layer_errors
 from subsystems.s1_operations.models import CollectionCycle
 from vsm_site.api.authentication import principal
+from vsm_site.migrating import unapplied
 
 COLLECTED_WITHIN = timedelta(seconds=15)  # three periods
 TIMEOUT_SECONDS = 2.0
@@ -94,8 +94,7 @@ def _database() -> str:
 
 def _migrations() -> str:
     try:
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        missing = unapplied()
     except DatabaseError as error:
         return scrubbed(error)
     return f"{len(missing)} migrations are not applied" if missing else ""

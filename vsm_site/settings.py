@@ -45,7 +45,9 @@ INSTALLED_APPS = [
     "subsystems.s4_intelligence",
     "subsystems.s3_control",
     "subsystems.s2_coordination",
+    "subsystems.fleets",
     "subsystems.s1_operations",
+    "subsystems.variety",
     "subsystems.telemetry",
     "subsystems.algedonic",
     "subsystems.messaging",
@@ -58,6 +60,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "django_celery_beat",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -67,6 +70,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "vsm_site.recording.record_requests",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -109,6 +113,7 @@ if ENV.database_url:
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": HOME / "vsm.sqlite3"}}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["ENGINE"] = "vsm_site.sqlite"
     DATABASES["default"]["OPTIONS"] = _SQLITE_OPTIONS
     # A file even in tests: worker threads share it, which an in-memory database cannot do under WAL.
     DATABASES["default"]["TEST"] = {"NAME": HOME / "test.sqlite3"}
@@ -133,16 +138,24 @@ LIVE_SEQUENCE = f"subsystems.messaging.{'live.MemorySequence' if EMBEDDED else '
 RATE_LIMITER = f"subsystems.messaging.{'memory_limiter.MemoryLimiter' if EMBEDDED else 'redis_limiter.RedisLimiter'}"
 CHANNEL_LAYER_ERRORS = [] if EMBEDDED else ["redis.exceptions.RedisError"]
 HOT_MAX_SAMPLES = ENV.hot_max_samples
+RECORD_OPERATIONS = True  # by a thread of each process in which something happens
+MAX_SERIES = ENV.max_series  # of a system
 ARCHIVE_URL, ARCHIVE_DAYS = ENV.archive_url, ENV.archive_days
 HTTP_ALLOW = [entry.strip() for entry in ENV.http_allow.split(",") if entry.strip()]
+EXTERNAL_URL = ENV.external_url or f"http://localhost:{ENV.port}"  # how people reach this platform: links lead there
 INGEST_MAX_BYTES = ENV.ingest_max_bytes
 INGEST_RATE, INGEST_BURST = ENV.ingest_rate, ENV.ingest_burst
 RATE_LIMITING = ENV.rate_limiting
 # What raises the pain that a rejection is: a room above messaging, so it is named here.
 RATE_LIMIT_ESCALATION = "subsystems.algedonic.services.raise_signal"
 FLOWER_PORT = ENV.flower_port
+ALERT_SHARDS = 1 if EMBEDDED else 2  # of the rules, evaluated side by side
 # Hints and the Celery tasks that hear them: what may be missed without harm. What must arrive is a message.
-HINTS: dict[str, list[str]] = {"collection.completed": ["alerts.evaluate", "health.assess_early"]}
+HINTS: dict[str, list[str]] = {
+    "collection.completed": ["alerts.evaluate", "health.assess_early"],
+    "alerts.changed": ["alerts.group"],
+    "alerts.notifications_due": ["alerts.notify"],
+}
 ADAPTER_ENTRY_POINTS = "vsm.adapters"
 
 # --- People ---------------------------------------------------------------------------------------------------------
@@ -218,12 +231,17 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "UnitState": "subsystems.s1_operations.models.Unit.State",
+        "FindingState": "subsystems.s3_control.audit.models.Finding.State",
         "RunState": "subsystems.s3_control.models.TaskRun.State",
         "MessageState": "subsystems.messaging.models.Message.State",
         "AlertState": "alerts.models.Alert.State",
+        "LackPolicy": "alerts.models.AlertRule.Policy",
+        "NotificationState": "alerts.models.Notification.State",
+        "SilenceState": ["pending", "active", "expired"],
         "Severity": "alerts.models.Severity",
         "SignalSeverity": "subsystems.algedonic.models.Signal.Severity",
         "SignalState": "subsystems.algedonic.models.Signal.State",
+        "VarietyBand": "subsystems.telemetry.requisite.Band",
         "SignalType": "subsystems.algedonic.models.Signal.Type",
     },
     "POSTPROCESSING_HOOKS": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import threading
 import time
@@ -21,10 +22,12 @@ from subsystems.telemetry.tables import Table
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
-WAIT_SECONDS = 0.2
+WAIT_MILLISECONDS = 200
 BUFFER_BYTES = 8 * 1024 * 1024  # of the kernel: what comes while we add up
 MAX_PACKET = 65_535
-PACKETS_AT_ONCE = 1000  # before the clock is looked at
+LINGER_SECONDS = 0.001  # others come with the first, and the kernel has room for them
+BYTES_AT_ONCE = 1024 * 1024  # before the clock is looked at
+PACKETS_AT_ONCE = 4096
 SOCKETS = Path("/proc/net/udp"), Path("/proc/net/udp6")
 LOST = "dropped_statsd_packets"  # by the kernel, before we could read them
 Taken = tuple[Table, dict[str, int]]
@@ -48,12 +51,14 @@ class StatsdServer:
     def __init__(self, host: str, port: int, *, flush_seconds: float = FLUSH_SECONDS) -> None:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        self._socket.settimeout(WAIT_SECONDS)
+        self._socket.setblocking(False)
         try:
             self._socket.bind((host, port))
         except OSError:
             self._socket.close()
             raise
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         self.port: int = self._socket.getsockname()[1]
         self._flush_seconds = flush_seconds
         self._stopped = threading.Event()
@@ -76,24 +81,28 @@ class StatsdServer:
         self._socket.close()
 
     def _receive(self) -> None:
-        sums, buffer = Sums(), bytearray(MAX_PACKET)
+        sums = Sums()
         next_flush = time.monotonic() + self._flush_seconds
         while not self._stopped.is_set():
-            self._drain(sums, buffer)
+            if self._poll.poll(WAIT_MILLISECONDS):
+                time.sleep(LINGER_SECONDS)
+                self._drain(sums)
             if time.monotonic() >= next_flush:
                 next_flush = time.monotonic() + self._flush_seconds
                 self._taken.put((sums.take(time.time()), sums.take_counted()))
-        self._drain(sums, buffer)
+        self._drain(sums)
         self._taken.put((sums.take(time.time()), sums.take_counted()))
         self._taken.put(None)
 
-    def _drain(self, sums: Sums, buffer: bytearray) -> None:
-        """Add up what has come, for a while; wait a little where there is nothing."""
-        view, receive = memoryview(buffer), self._socket.recv_into
-        with suppress(TimeoutError):
-            for _ in range(PACKETS_AT_ONCE):
-                size = receive(buffer)
-                sums.add(bytes(view[:size]))
+    def _drain(self, sums: Sums) -> None:
+        """Add up what has come: all packets together, because what they have in common is then read once."""
+        packets: list[bytes] = []
+        size, receive = 0, self._socket.recv
+        with suppress(BlockingIOError):
+            while size < BYTES_AT_ONCE and len(packets) < PACKETS_AT_ONCE:
+                packets.append(receive(MAX_PACKET))
+                size += len(packets[-1])
+        sums.add(b"\n".join(packets))
 
     def _record(self) -> None:
         for table, counted in iter(self._taken.get, None):

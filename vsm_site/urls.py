@@ -10,7 +10,7 @@ from django.views.generic import RedirectView
 
 from vsm_site.api.ingest import view_of
 from vsm_site.api.otlp import otlp
-from vsm_site.exposition import metrics_view
+from vsm_site.exposition.view import metrics_view
 from vsm_site.probes import health, ready
 
 admin.site.site_header = admin.site.site_title = "VSM"

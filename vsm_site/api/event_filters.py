@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from subsystems.event_log import queries
 from subsystems.event_log.models import Event
-from subsystems.event_log.queries import Wanted
+from subsystems.event_log.queries import SEARCHED, Wanted
 from subsystems.event_log.streams import Stream
 from subsystems.recursion.models import System
 
@@ -23,7 +23,11 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     correlation_id = django_filters.CharFilter(label="All that belongs together")
     message_id = django_filters.CharFilter(label="The journey of a message")
     actor = django_filters.CharFilter(label="Who did it")
-    search = django_filters.CharFilter(label="Text in type, data or actor")
+    search = django_filters.CharFilter(
+        label=f"Text in type, data or actor of the newest {SEARCHED:,} events, or of as many `before` a position;"
+        " the header `X-Searched` tells which"
+    )
+    before = django_filters.NumberFilter(min_value=1, max_value=2**63 - 1, decimal_places=0, label="Position")
 
     class Meta:
         model = Event
@@ -45,7 +49,10 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
             if system is None:
                 return queryset.none()
             given["system_id"] = system
+        if before := given.pop("before", None):
+            given["before"] = int(before)
         words = {"search": "text", "from": "since", "to": "until"}
-        return queries.search(
-            Wanted(**{words.get(name, name): value for name, value in given.items()}), within=queryset
-        )
+        wanted = Wanted(**{words.get(name, name): value for name, value in given.items()})
+        if wanted.text:
+            self.request.searched = queries.searched(wanted)  # for the view's answer
+        return queries.search(wanted, within=queryset)

@@ -47,7 +47,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
         fields = [
             "id", "system", "channel", "type", "payload", "count", "metadata", "correlation_id", "reply_to", "reply_by",
             "reply_state", "hop_count", "priority", "created_at", "expires_at", "state", "sends", "sent_at",
-            "handled_at", "attempts", "last_error",
+            "handled_at", "attempts", "losses", "last_error",
         ]  # fmt: skip
 
     def to_representation(self, instance: Message) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from subsystems.kernel.errors import Invalid, NotListed, Refused, TransientError
+from subsystems.kernel.errors import Forbidden, Invalid, NotListed, Refused, TransientError
 from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.pressure import ChannelFull
 from subsystems.messaging.rejections import record_rejection
@@ -99,7 +99,8 @@ def describe(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
 
 
 def _refused(error: Refused) -> dict[str, Any]:
-    status = 404 if isinstance(error, NotListed) else 400 if isinstance(error, Invalid) else 409
+    by_kind = ((NotListed, 404), (Invalid, 400), (Forbidden, 403))
+    status = next((status for kind, status in by_kind if isinstance(error, kind)), 409)
     errors = [{"field": error.field, "code": error.code, "detail": error.detail}] if error.field else None
     return document(status, error.code, error.detail, errors)
 

@@ -96,7 +96,10 @@ class QueryAnswerSerializer(Plain):
     series = PointsSerializer(many=True)
     tiers = serializers.ListField(child=serializers.CharField())
     complete = serializers.BooleanField(help_text="Nothing of the range is missing")
-    exact = serializers.BooleanField(help_text="Not estimated: only quantiles over roll-ups are")
+    exact = serializers.BooleanField(help_text="What the samples give: all but quantiles over roll-ups")
+    error = serializers.FloatField(
+        allow_null=True, help_text="How far a quantile may be off, as a share of it; null: not known"
+    )
     parts = AnsweredPartSerializer(many=True)
 
 

@@ -96,9 +96,61 @@ INGEST = {
 }
 
 
+_PAIRS = {"type": "array", "items": {"type": "array", "items": {}}}
+OPERATION = {
+    "type": "object",
+    "required": ["operation", "total", "total_ok", "ends", "durations_ms", "total_ms"],
+    "properties": {
+        "operation": {"type": "string"},
+        "total": {"type": "integer", "description": "Since the replica began, this batch included"},
+        "total_ok": {"type": "integer"},
+        "ends": {**_PAIRS, "description": "[epoch second, outcome, how many]; the outcome is `ok` or what went wrong"},
+        "durations_ms": {**_PAIRS, "description": "[milliseconds, how many], or empty where they are not known"},
+        "total_ms": {"type": "number"},
+        "errors": {**_PAIRS, "description": "[epoch seconds, in words], newest first, ten at most"},
+    },
+}
+PUSHED = {
+    "type": "object",
+    "required": ["source", "replica", "since", "number", "operations"],
+    "properties": {
+        "source": {"type": "string"},
+        "system": {"type": "string"},
+        "replica": {"type": "string", "description": "Chosen at random by the process, 8 to 40 letters and digits"},
+        "since": {"type": "number", "description": "When its totals began, epoch seconds; twelve hours ago at most"},
+        "number": {"type": "integer", "description": "Of the batch; one that comes twice is one"},
+        "operations": {"type": "array", "items": OPERATION},
+    },
+}
+INGEST_OPERATIONS = {
+    "post": {
+        "operationId": "ingest_operations",
+        "description": "Push what operations did since the last batch; the body may be packed with gzip.",
+        "tags": ["ingest"],
+        "security": [{"token": []}],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": PUSHED}}},
+        "responses": {
+            "202": {
+                "description": "Taken in",
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["accepted"],
+                            "properties": {"accepted": {"type": "integer"}},
+                        }
+                    }
+                },
+            }
+        },
+    }
+}
+
+
 def complete(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Add to the generated document what its generator cannot see."""
     result["paths"]["/api/v1/ingest/"] = INGEST
+    result["paths"]["/api/v1/ingest/operations/"] = INGEST_OPERATIONS
     result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
     answer = {
         "description": "Anything that went wrong",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from alerts import queries as alert_queries
-from alerts.models import Alert, AlertRule, Severity
+from alerts.conditions import KINDS
+from alerts.models import Alert, AlertRule, RuleVersion, Severity
 from subsystems.health import queries as health_queries
 from subsystems.kernel.health import Health
 from subsystems.recursion.models import ApiToken, Membership, System
@@ -86,7 +88,7 @@ class SeriesSerializer(serializers.ModelSerializer[Series]):
 
     class Meta:
         model = Series
-        fields = ["id", "system", "source", "metric", "labels", "created_at"]
+        fields = ["id", "system", "source", "metric", "labels", "kind", "created_at"]
 
 
 class RangeSerializer(Plain):
@@ -165,26 +167,48 @@ class AssessmentSerializer(Plain):
 class AlertRuleSerializer(serializers.ModelSerializer[AlertRule]):
     system = SystemField(required=False)
     unit = UnitField(required=False, allow_null=True)
-    threshold = FiniteField()
+    kind = serializers.ChoiceField(choices=list(KINDS), default="threshold", help_text="What the number is")
+    params = serializers.DictField(required=False, default=dict, help_text="Settings of this kind; see kinds/")
+    metric = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+    threshold = FiniteField(required=False, allow_null=True, default=None)
+    recover_threshold = FiniteField(required=False, allow_null=True, default=None)
+    severity_steps = serializers.ListField(child=serializers.DictField(), required=False, default=list)
+    owner = serializers.SlugRelatedField(
+        slug_field="username", queryset=User.objects.all(), required=False, allow_null=True,
+        error_messages={"does_not_exist": "Nobody here has this name."},
+    )  # fmt: skip  # type: ignore[var-annotated]
+    labels = serializers.DictField(child=serializers.CharField(allow_blank=True), required=False, default=dict)
+    annotations = serializers.DictField(child=serializers.CharField(allow_blank=True), required=False, default=dict)
+    runbook_url = serializers.CharField(required=False, allow_blank=True, max_length=500, help_text="http or https")
     created_by = serializers.CharField(source="created_by.username", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = AlertRule
         fields = [
-            "id", "system", "name", "metric", "unit", "unit_kind", "comparison", "threshold", "for_seconds", "severity",
-            "cooldown_seconds", "enabled", "created_by", "created_at", "updated_at",
+            "id", "system", "name", "kind", "params", "metric", "unit", "unit_kind", "match", "subtree", "aggregation",
+            "window_seconds", "across", "at_least", "comparison", "threshold", "recover_threshold", "severity_steps",
+            "for_seconds", "keep_firing_seconds", "stale_seconds", "no_data_policy", "error_policy",
+            "interval_seconds", "severity", "cooldown_seconds", "enabled", "labels", "annotations", "runbook_url",
+            "owner", "version", "error", "error_since", "created_by", "created_at", "updated_at",
         ]  # fmt: skip
-        read_only_fields = ["created_at", "updated_at"]
+        read_only_fields = ["version", "error", "error_since", "created_at", "updated_at"]
         validators: list[Any] = []  # the name's uniqueness is the service's to explain
 
 
 class PreviewQuerySerializer(Plain):
-    metric = serializers.CharField(max_length=120)
+    metric = serializers.CharField(max_length=120, required=False, default="", allow_blank=True)
     unit_kind = serializers.CharField(max_length=40, required=False, default="", allow_blank=True)
     unit = UnitField(required=False)
     comparison = serializers.ChoiceField(choices=AlertRule.Comparison.choices, default="gt")
     threshold = FiniteField(required=False)
     system = SystemField(required=False)
+    kind = serializers.ChoiceField(choices=list(KINDS), default="threshold")
+    aggregation = serializers.ChoiceField(choices=AlertRule.Aggregation.choices, default="last")
+    window_seconds = serializers.IntegerField(min_value=0, max_value=3600, default=0)
+    stale_seconds = serializers.IntegerField(min_value=5, max_value=3600, default=30)
+    match = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+    subtree = serializers.BooleanField(default=False)
+    params = serializers.JSONField(required=False, default=dict)
 
 
 class PreviewSerializer(Plain):
@@ -194,6 +218,105 @@ class PreviewSerializer(Plain):
     at = serializers.DateTimeField(allow_null=True)
     stale = serializers.BooleanField(help_text="Not heard for over 30 s")
     matches = serializers.BooleanField(allow_null=True, help_text="null when it is stale or there is no threshold")
+
+
+class RuleVersionSerializer(serializers.ModelSerializer[RuleVersion]):
+    by = serializers.CharField(source="by.username", read_only=True, allow_null=True, default=None)
+
+    class Meta:
+        model = RuleVersion
+        fields = ["version", "fields", "changed", "by", "at"]
+
+    def get_fields(self) -> dict[str, Any]:
+        """The method of this name is the framework's; the column is asked for by its own."""
+        return {**super().get_fields(), "fields": serializers.JSONField(read_only=True)}
+
+
+class RehearsalQuerySerializer(Plain):
+    days = serializers.FloatField(min_value=0.01, max_value=30, default=7)
+
+
+class EpisodeSerializer(Plain):
+    subject = serializers.CharField()
+    pending_at = serializers.DateTimeField()
+    fired_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    seconds = serializers.FloatField()
+    severity = serializers.ChoiceField(choices=Severity.choices)
+
+
+class RehearsalSerializer(Plain):
+    to = serializers.DateTimeField()
+    step_seconds = serializers.FloatField(help_text="Between two looks at the past")
+    tiers = serializers.ListField(child=serializers.CharField())
+    complete = serializers.BooleanField()
+    series = serializers.IntegerField()
+    fired = serializers.IntegerField()
+    firing_seconds = serializers.FloatField()
+    longest_seconds = serializers.FloatField()
+    notifications = serializers.IntegerField()
+    withheld = serializers.DictField(child=serializers.IntegerField())
+    episodes = EpisodeSerializer(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """The range's start has a name that Python keeps for itself."""
+        return {"from": serializers.DateTimeField(), **super().get_fields()}
+
+
+class ImportSerializer(Plain):
+    text = serializers.CharField(max_length=500_000, trim_whitespace=False, help_text="YAML")
+    dry_run = serializers.BooleanField(default=False, help_text="Say what would become of it, and keep nothing")
+    system = SystemField(required=False)
+
+
+class RefusedRuleSerializer(Plain):
+    name = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class ImportedSerializer(Plain):
+    added = serializers.ListField(child=serializers.CharField())
+    refused = RefusedRuleSerializer(many=True)
+
+
+class ExportSerializer(Plain):
+    text = serializers.CharField(help_text="YAML")
+
+
+class PackSerializer(Plain):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    about = serializers.CharField()
+    rules = serializers.ListField(child=serializers.CharField())
+
+
+class InstallSerializer(Plain):
+    name = serializers.CharField(max_length=40)
+    system = SystemField(required=False)
+
+
+class RevertSerializer(Plain):
+    version = serializers.IntegerField(min_value=1)
+
+
+class ExplanationSerializer(Plain):
+    subject = serializers.CharField()
+    state = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    threshold = serializers.FloatField()
+    rule_version = serializers.IntegerField()
+    because = serializers.ListField(child=serializers.CharField())
+    would_change = serializers.ListField(child=serializers.CharField())
+
+
+class KindSerializer(Plain):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    says = serializers.CharField()
+    needs_metric = serializers.BooleanField()
+    default_window = serializers.IntegerField()
+    default_threshold = serializers.FloatField(allow_null=True)
+    params = serializers.DictField(help_text="Its settings with their defaults")
 
 
 class AlertSerializer(Plain):
@@ -213,16 +336,20 @@ class AlertSerializer(Plain):
     rule_id = serializers.IntegerField(allow_null=True)
     pending_at = serializers.DateTimeField()
     fired_at = serializers.DateTimeField(allow_null=True)
+    recovering_at = serializers.DateTimeField(allow_null=True)
     resolved_at = serializers.DateTimeField(allow_null=True)
     resolved_by = serializers.CharField(allow_null=True)
     resolution = serializers.CharField()
     acknowledged_at = serializers.DateTimeField(allow_null=True)
     acknowledged_by = serializers.CharField(allow_null=True)
     comment = serializers.CharField()
-    suppressed = serializers.CharField(help_text="Why nobody was told: cooldown, hourly_limit or nothing")
+    suppressed = serializers.CharField(help_text="Why nobody is told of it now, e.g. silence or cooldown")
     repeats = serializers.IntegerField()
     no_data_since = serializers.DateTimeField(allow_null=True)
     escalation_level = serializers.IntegerField()
+    labels = serializers.DictField(child=serializers.CharField())
+    annotations = serializers.DictField(child=serializers.CharField())
+    rule_version = serializers.IntegerField(allow_null=True)
 
     def to_representation(self, instance: Alert) -> dict[str, Any]:
         return {**alert_queries.alert_body(instance), "system": instance.system.slug}
@@ -243,6 +370,11 @@ class TriggerSerializer(Plain):
     arguments = serializers.DictField(required=False, default=dict)
 
 
+class ProgressSerializer(Plain):
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
 class RunSerializer(Plain):
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -251,6 +383,7 @@ class RunSerializer(Plain):
     result = serializers.JSONField(allow_null=True)
     error = serializers.CharField()
     worker = serializers.CharField()
+    progress = ProgressSerializer(allow_null=True)
     requested_by = serializers.CharField(allow_null=True)
     requested_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)

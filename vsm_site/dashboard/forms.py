@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
+from alerts.conditions import KINDS
 from alerts.models import Alert, AlertRule, Severity
+from alerts.rule_forms import meant
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.models import System
 from subsystems.s1_operations.adapters import registry
@@ -70,26 +72,46 @@ class RuleForm(RefusableMixin, RuleModelForm):
     class Meta:
         model = AlertRule
         fields = [
-            "name",
-            "metric",
-            "unit_kind",
-            "unit",
-            "comparison",
-            "threshold",
-            "for_seconds",
-            "severity",
-            "cooldown_seconds",
-            "enabled",
-        ]
+            "name", "kind", "metric", "unit_kind", "unit", "aggregation", "window_seconds", "comparison", "threshold",
+            "for_seconds", "severity", "cooldown_seconds", "enabled", "params", "match", "subtree", "across",
+            "at_least", "recover_threshold", "severity_steps", "keep_firing_seconds", "stale_seconds",
+            "no_data_policy", "error_policy", "interval_seconds", "labels", "annotations", "runbook_url",
+        ]  # fmt: skip
         labels = {
             "unit_kind": "Type of unit",
+            "aggregation": "Of a window, the",
+            "window_seconds": "Window (seconds)",
             "for_seconds": "For (seconds)",
             "cooldown_seconds": "Cooldown (seconds)",
+            "params": "Settings of the condition",
+            "match": "Labels",
+            "subtree": "Also in the systems below",
+            "across": "Of several series",
+            "at_least": "So many",
+            "recover_threshold": "Recovers at",
+            "severity_steps": "Worse from",
+            "keep_firing_seconds": "Keep firing (seconds)",
+            "stale_seconds": "Silent after (seconds)",
+            "no_data_policy": "When silent",
+            "error_policy": "When it cannot be evaluated",
+            "interval_seconds": "Evaluated every (seconds)",
+            "labels": "Labels of its alerts",
+            "annotations": "Annotations",
+            "runbook_url": "Runbook",
         }
         help_texts = {
             "name": "The title of its alerts, e.g. Disk nearly full",
-            "metric": 'One metric; with labels as metric{name="value"}',
+            "metric": 'One metric; with labels as metric{name="value"}. Health, viability, signals, events have none',
+            "params": 'As JSON, e.g. {"horizon_seconds": 3600}; empty for what the kind has by default',
+            "labels": 'As JSON, e.g. {"team": "mail"}; texts may have places such as {{ labels.queue }}',
+            "annotations": 'As JSON, e.g. {"summary": "{{ value }} on {{ unit }}"}',
         }
+        widgets = {
+            name: forms.Textarea(attrs={"rows": 2, "spellcheck": "false"})
+            for name in ("params", "severity_steps", "labels", "annotations")
+        }
+
+    FIRST = Meta.fields[: Meta.fields.index("enabled") + 1]
 
     def __init__(
         self,
@@ -106,7 +128,31 @@ class RuleForm(RefusableMixin, RuleModelForm):
         units = Unit.objects.filter(system=system).exclude(state=Unit.State.GONE)
         self.fields["unit"] = forms.ModelChoiceField(units, required=False, label="Unit", empty_label="Every unit")
         self.fields["metric"].widget.attrs.update({"list": "metrics", "autocomplete": "off", "spellcheck": "false"})
-        self.fields["threshold"].widget.attrs.update({"step": "any"})
+        kinds_of_conditions = [(kind.name, kind.title) for kind in KINDS.values()]
+        self.fields["kind"] = forms.ChoiceField(required=False, label="Condition", choices=kinds_of_conditions)
+        for name in ("threshold", "recover_threshold"):
+            self.fields[name].widget.attrs.update({"step": "any"})
+        for name, field in self.fields.items():
+            field.required = field.required and name in ("name", "comparison", "severity")
+
+    def first(self) -> list[forms.BoundField]:
+        """Return what most rules need."""
+        return [self[name] for name in self.FIRST]
+
+    def more(self) -> list[forms.BoundField]:
+        """Return what some rules need."""
+        return [self[name] for name in self.fields if name not in self.FIRST]
+
+    def wants_more(self) -> bool:
+        """Return whether something among the rest is wrong, or is not as it is by default."""
+        rest = [name for name in self.fields if name not in self.FIRST]
+        plain = AlertRule()
+        return any(name in self.errors or getattr(self.instance, name) != getattr(plain, name) for name in rest)
+
+    def clean(self) -> dict[str, Any]:
+        """Let what the form leaves out stay as it is."""
+        given = super().clean() or self.cleaned_data
+        return {name: meant(self, name, value) for name, value in given.items()}
 
     def clean_name(self) -> str:
         """Refuse a name that another rule of the system has."""
@@ -127,3 +173,63 @@ class AlertFilter(forms.Form):
     )
     severity = forms.ChoiceField(required=False, choices=[("", "Any severity"), *Severity.choices])
     state = forms.ChoiceField(required=False, choices=[("", "Any state"), *Alert.State.choices])
+
+
+class ScheduleForm(RefusableMixin, forms.Form):
+    """A task that may be triggered, at stated times."""
+
+    name = forms.CharField(max_length=200, label="Name")
+    task = forms.ChoiceField(label="Task")
+    arguments = forms.CharField(
+        max_length=20_000, required=False, label="Arguments", help_text='As JSON, e.g. {"text": "hello"}',
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )  # fmt: skip
+    crontab = forms.CharField(
+        max_length=320, required=False, label="Crontab",
+        help_text="Minute, hour, day of month, month, day of week: 30 2 * * 1-5",
+    )  # fmt: skip
+    timezone = forms.CharField(max_length=64, required=False, initial="UTC", label="Time zone of the crontab")
+    every_seconds = forms.IntegerField(
+        required=False, min_value=1, label="Or every so many seconds", widget=forms.NumberInput(attrs={"step": "1"})
+    )
+    at = forms.DateTimeField(
+        required=False, label="Or once at (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
+    overlap = forms.ChoiceField(
+        label="While the run before it still goes",
+        choices=[("skip", "Skip"), ("queue", "Wait for it"), ("allow", "Run beside it")],
+    )
+    catch_up = forms.ChoiceField(
+        label="After an outage",
+        choices=[
+            ("latest", "Run the latest that was missed"),
+            ("none", "Run none"),
+            ("all", "Run all that were missed"),
+        ],
+    )
+    catch_up_limit = forms.IntegerField(min_value=0, max_value=1000, initial=10, label="All: at most")
+    grace_seconds = forms.IntegerField(
+        min_value=5, max_value=7 * 86_400, initial=60, label="Grace in seconds",
+        help_text="A run that has not begun so long after it was due raises pain",
+    )  # fmt: skip
+    longest_run_seconds = forms.IntegerField(
+        min_value=1, max_value=30 * 86_400, initial=3600, label="Longest run in seconds",
+        help_text="One that has not ended by then is taken for lost",
+    )  # fmt: skip
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, choices: list[tuple[str, str]]) -> None:
+        super().__init__(data)
+        task: Any = self.fields["task"]
+        task.choices = choices
+
+    def take(self, error: Refused) -> None:
+        """Show what a task refuses of its arguments at the one field that holds them all."""
+        field = "arguments" if error.field.startswith("arguments.") else error.field
+        super().take(Refused(error.detail, field=field))
+
+
+class PauseForm(forms.Form):
+    """How long, and why."""
+
+    minutes = forms.IntegerField(min_value=1, max_value=366 * 1440, initial=60, label="Minutes")
+    reason = forms.CharField(max_length=200, required=False, label="Reason")

@@ -42,6 +42,7 @@ class Journey:
     steps: Sequence[Step]
     messages: Sequence[Message]
     took: str
+    cut: Sequence[str] = ()  # of what there is more than is shown, in words
 
 
 def journey(correlation_id: str, within: Reach) -> Journey:
@@ -50,11 +51,22 @@ def journey(correlation_id: str, within: Reach) -> Journey:
         visible_messages(within)
         .filter(Q(correlation_id=correlation_id) | Q(id=correlation_id))
         .prefetch_related("deliveries", "dead_letters")
-        .order_by("number")[:MOST]
+        .order_by("number")[: MOST + 1]
     )
-    steps = [step for message in found for step in message_steps(message)]
-    steps += [event_step(event) for event in _events(correlation_id, within)]
-    return Journey(timed(steps), found, _took(steps))
+    sealed = event_log.chain_of(correlation_id, within=visible_events(within))
+    waiting = list(_waiting(correlation_id, within)[: MOST + 1])
+    steps = [step for message in found[:MOST] for step in message_steps(message)]
+    steps += [*map(event_step, sealed), *map(event_step, waiting[:MOST])]
+    cut = [
+        words
+        for words, there, shown in [
+            (f"the first {MOST} messages", len(found), MOST),
+            (f"the first {event_log.MAX_CHAIN:,} events", len(sealed), event_log.MAX_CHAIN - 1),
+            (f"the first {MOST} events that wait for their place", len(waiting), MOST),
+        ]
+        if there > shown
+    ]
+    return Journey(timed(steps), found[:MOST], _took(steps), cut)
 
 
 def message_steps(message: Message) -> list[Step]:
@@ -127,10 +139,8 @@ def lapse(seconds: float) -> str:
     return f"{hours} h {minutes} min {rest:.0f} s" if hours else f"{minutes} min {rest:.1f} s"
 
 
-def _events(correlation_id: str, within: Reach) -> list[Event | PendingEvent]:
-    sealed = event_log.chain_of(correlation_id, within=visible_events(within))
-    waiting = PendingEvent.objects.filter(within.condition(), correlation_id=correlation_id).order_by("number")
-    return [*sealed, *waiting[:MOST]]
+def _waiting(correlation_id: str, within: Reach) -> QuerySet[PendingEvent]:
+    return PendingEvent.objects.filter(within.condition(), correlation_id=correlation_id).order_by("number")
 
 
 def _took(steps: Sequence[Step]) -> str:

@@ -1,4 +1,4 @@
-"""What people type in about signals, events and messages."""
+"""What people type in about signals, events, messages and actions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.db.models import Q, QuerySet
 
 from subsystems.algedonic.models import Signal
 from subsystems.algedonic.services import MAX_DESCRIPTION, MAX_SOURCE
 from subsystems.event_log.queries import Wanted
 from subsystems.event_log.streams import Stream
 from subsystems.messaging.envelope import MAX_ID
+from subsystems.s3_control.acts import ACTS
+from subsystems.s3_control.models import Action
 from vsm_site.dashboard import reach
 from vsm_site.dashboard.forms import RefusableMixin
 from vsm_site.dashboard.places import Place
@@ -124,6 +127,7 @@ class EventFilter(Filter):
         return Wanted(
             stream=given["stream"], type=given["type"], correlation_id=given["correlation_id"],
             message_id=given["message_id"], text=given["q"], since=given["since"], until=given["until"],
+            before=given["before"],
         )  # fmt: skip
 
 
@@ -141,3 +145,38 @@ class DeadLetterFilter(Filter):
     replayed = forms.ChoiceField(
         required=False, label="Replayed", choices=[("", "Waiting or replayed"), ("no", "Waiting"), ("yes", "Replayed")]
     )
+
+
+class ActionFilter(Filter):
+    """Which actions to list."""
+
+    q = forms.CharField(
+        required=False, max_length=200, label="Target, reason or detail",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Target, reason or detail"}),
+    )  # fmt: skip
+    kind = forms.ChoiceField(
+        required=False, label="Kind", choices=[("", "Every kind"), *((kind, kind) for kind in ACTS)]
+    )
+    state = forms.ChoiceField(required=False, label="State", choices=[("", "Any state"), *Action.State.choices])
+    actor = forms.CharField(
+        required=False, max_length=150, label="Who",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Who, exactly"}),
+    )  # fmt: skip
+    since = forms.DateTimeField(
+        required=False, label="From (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
+    )
+    until = forms.DateTimeField(
+        required=False, label="To (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
+    )
+
+    def applied(self, actions: QuerySet[Action]) -> QuerySet[Action]:
+        """Return those of *actions* that are wanted."""
+        given = self.cleaned_data
+        exact = {name: given[name] for name in ("kind", "state", "actor") if given[name]}
+        if given["since"]:
+            exact["requested_at__gte"] = given["since"]
+        if given["until"]:
+            exact["requested_at__lte"] = given["until"]
+        text = given["q"]
+        words = Q(target__icontains=text) | Q(reason__icontains=text) | Q(detail__icontains=text) if text else Q()
+        return actions.filter(words, **exact)

@@ -22,12 +22,14 @@ from subsystems.s1_operations.models import CollectionCycle, Fleet, Unit
 from subsystems.s1_operations.queries import fleet_body, unit_body
 from subsystems.telemetry.models import Series
 from subsystems.telemetry.queries import latest, sparklines
+from subsystems.variety.models import Reading
 from vsm_site.dashboard.key_metrics import key_metric
 from vsm_site.dashboard.nerve_queries import open_signals
 
 logger = logging.getLogger(__name__)
 HISTORY_POINTS = 720
 LISTED_METRICS = 500
+VARIETIES = ("environment", "operation", "management")
 
 
 def numbered_snapshot(system: System) -> tuple[int, dict[str, Any]]:
@@ -112,3 +114,13 @@ def history(system: System, subsystem: str, seconds: int) -> dict[str, list[floa
     field = f"subsystems__{subsystem}__score" if subsystem else "score"
     pairs = list(rows.order_by("slot").values_list("slot", field))
     return {"at": [slot_time(slot).timestamp() for slot, _ in pairs], "score": [score for _, score in pairs]}
+
+
+def variety_history(system: System, seconds: int) -> dict[str, list[float | None]]:
+    """Return the three varieties of *system* over the last *seconds*, in columns."""
+    step = max(30, seconds // HISTORY_POINTS // 30 * 30)
+    rows = Reading.objects.filter(system=system, at__gte=time.time() - seconds)
+    kept = rows.annotate(rest=Mod(F("slot"), step)).filter(rest=0).order_by("slot").values_list("at", "figures")
+    found = list(kept)
+    lines = {name: [figures[name] for _, figures in found] for name in VARIETIES}
+    return {"at": [at for at, _ in found], **lines}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from alerts import queries, services
+from alerts import exchange, looking, rehearsing, services
 from alerts.models import Alert, AlertRule
+from alerts.starters import PACKS
 from subsystems.kernel.errors import Invalid
 from subsystems.recursion.models import System
 from vsm_site.api.filters import AlertFilter, AlertRuleFilter
@@ -21,8 +23,19 @@ from vsm_site.api.serializers import (
     AcknowledgeSerializer,
     AlertRuleSerializer,
     AlertSerializer,
+    ExplanationSerializer,
+    ExportSerializer,
+    ImportedSerializer,
+    ImportSerializer,
+    InstallSerializer,
+    KindSerializer,
+    PackSerializer,
     PreviewQuerySerializer,
     PreviewSerializer,
+    RehearsalQuerySerializer,
+    RehearsalSerializer,
+    RevertSerializer,
+    RuleVersionSerializer,
 )
 from vsm_site.api.systems import InSystems, operated_system, requested_system
 
@@ -32,7 +45,7 @@ class AlertRuleViewSet(
 ):
     """Conditions on metrics that are watched."""
 
-    queryset = AlertRule.objects.select_related("system", "unit", "created_by")
+    queryset = AlertRule.objects.select_related("system", "unit", "created_by", "owner")
     serializer_class = AlertRuleSerializer
     filterset_class = AlertRuleFilter
     ordering_fields = ["name", "metric", "severity", "created_at", "id"]
@@ -59,11 +72,104 @@ class AlertRuleViewSet(
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
     def preview(self, request: Request, pk: int) -> Response:
         """What this rule sees right now."""
-        rule = self.get_object()
-        found = queries.preview(
-            rule.system, rule.metric, rule.unit_kind, rule.unit_id, rule.comparison, rule.threshold, now=time.time()
-        )
-        return Response(found)
+        return Response(looking.lines(self.get_object(), now=time.time()))
+
+    @extend_schema(
+        parameters=[OpenApiParameter("subject", str, description="Only this one")],
+        responses=ExplanationSerializer(many=True),
+    )
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def explain(self, request: Request, pk: int) -> Response:
+        """Why this rule fires or does not, for each thing that it watches, and what would change it."""
+        subject = request.query_params.get("subject", "")
+        return Response(looking.explanations(self.get_object(), now=timezone.now(), subject=subject))
+
+    @extend_schema(parameters=[RehearsalQuerySerializer], responses=RehearsalSerializer)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def rehearse(self, request: Request, pk: int) -> Response:
+        """What this rule would have done over the last days."""
+        form = RehearsalQuerySerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        return Response(rehearsing.rehearse(self.get_object(), days=form.validated_data["days"], now=time.time()))
+
+    @extend_schema(request=AlertRuleSerializer, parameters=[RehearsalQuerySerializer], responses=RehearsalSerializer)
+    @action(detail=False, methods=["post"], url_path="rehearse", filterset_class=None, pagination_class=None)
+    def rehearse_new(self, request: Request) -> Response:
+        """What a rule with these fields would have done over the last days; nothing is saved."""
+        form = RehearsalQuerySerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        given = self._validated(request)
+        system = operated_system(request, given.pop("system", None))
+        _refuse_foreign_unit(system, given)
+        rule = services.drafted(system, **given)
+        return Response(rehearsing.rehearse(rule, days=form.validated_data["days"], now=time.time()))
+
+    @extend_schema(responses=RuleVersionSerializer(many=True))
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def versions(self, request: Request, pk: int) -> Response:
+        """What this rule said, newest first, and who changed it."""
+        versions = self.get_object().versions.select_related("by")[:200]
+        return Response(RuleVersionSerializer(versions, many=True).data)
+
+    @extend_schema(request=RevertSerializer, responses=AlertRuleSerializer)
+    @action(detail=True, methods=["post"])
+    def revert(self, request: Request, pk: int) -> Response:
+        """Give this rule the fields of an earlier version, as a new version."""
+        form = RevertSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        services.revert_rule(self.get_object(), form.validated_data["version"], person(request))
+        return Response(self.get_serializer(self.get_object()).data)
+
+    @extend_schema(request=ImportSerializer, responses=ImportedSerializer, operation_id="alert_rules_import")
+    @action(detail=False, methods=["post"], url_path="import", filterset_class=None, pagination_class=None)
+    def import_rules(self, request: Request) -> Response:
+        """Add the rules of a file: of Prometheus, or as exported here. What does not translate is named with why."""
+        form = ImportSerializer(data=request.data, context=self.get_serializer_context())
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        system = operated_system(request, given.get("system"))
+        found = exchange.import_rules(system, person(request), given["text"], dry_run=given["dry_run"])
+        return Response({"added": found.added, "refused": found.refused})
+
+    @extend_schema(
+        parameters=[OpenApiParameter("system", str, description="Slug of the system")],
+        responses=ExportSerializer, operation_id="alert_rules_export",
+    )  # fmt: skip
+    @action(detail=False, methods=["get"], url_path="export", filterset_class=None, pagination_class=None)
+    def export_rules(self, request: Request) -> Response:
+        """The rules as YAML that `import` reads."""
+        return Response({"text": exchange.export_rules(requested_system(request))})
+
+    @extend_schema(responses=PackSerializer(many=True))
+    @action(detail=False, methods=["get"], filterset_class=None, pagination_class=None)
+    def starters(self, request: Request) -> Response:
+        """Sets of rules to begin with."""
+        packs = [
+            {
+                "name": each.name,
+                "title": each.title,
+                "about": each.about,
+                "rules": [rule["name"] for rule in each.rules],
+            }
+            for each in PACKS.values()
+        ]
+        return Response(packs)
+
+    @extend_schema(request=InstallSerializer, responses=ImportedSerializer)
+    @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
+    def install(self, request: Request) -> Response:
+        """Add a set of rules to begin with; those whose names are taken stay as they are."""
+        form = InstallSerializer(data=request.data, context=self.get_serializer_context())
+        form.is_valid(raise_exception=True)
+        system = operated_system(request, form.validated_data.get("system"))
+        found = exchange.install(system, person(request), form.validated_data["name"])
+        return Response({"added": found.added, "refused": found.refused})
+
+    @extend_schema(responses=KindSerializer(many=True))
+    @action(detail=False, methods=["get"], filterset_class=None, pagination_class=None)
+    def kinds(self, request: Request) -> Response:
+        """The kinds of conditions, with their settings."""
+        return Response(looking.kinds())
 
     @extend_schema(
         parameters=[PreviewQuerySerializer],
@@ -78,7 +184,7 @@ class AlertRuleViewSet(
         given: dict[str, Any] = form.validated_data
         system = given.get("system") or requested_system(request)
         _refuse_foreign_unit(system, given)
-        found = queries.preview(
+        found = looking.preview(
             system,
             given["metric"],
             given["unit_kind"],
@@ -86,6 +192,7 @@ class AlertRuleViewSet(
             given["comparison"],
             given.get("threshold"),
             now=time.time(),
+            **{name: given[name] for name in looking.PREVIEWED},
         )
         return Response(found)
 
@@ -98,7 +205,7 @@ class AlertRuleViewSet(
         if given.pop("system", rule.system) != rule.system:
             raise Invalid("A rule stays in its system.", field="system")
         _refuse_foreign_unit(rule.system, given)
-        services.update_rule(rule, **given)
+        services.update_rule(rule, person(request), **given)
         return Response(self.get_serializer(self.get_object()).data)
 
     def _validated(self, request: Request, rule: AlertRule | None = None, *, partial: bool = False) -> dict[str, Any]:
@@ -125,6 +232,15 @@ class AlertViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[A
         form.is_valid(raise_exception=True)
         services.acknowledge(self.get_object(), person(request), form.validated_data["comment"])
         return Response(AlertSerializer(self.get_object()).data)
+
+    @extend_schema(responses=ExplanationSerializer(many=True))
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def explain(self, request: Request, pk: int) -> Response:
+        """Why this alert is as it is, and what would change it; empty where no rule raised it."""
+        alert = self.get_object()
+        rule = alert.rule
+        told = [] if rule is None else looking.explanations(rule, now=timezone.now(), subject=alert.subject)
+        return Response(told)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -47,7 +48,14 @@ class EventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericView
         slug = Subquery(System.objects.filter(pk=OuterRef("system_id")).values("slug")[:1])
         return queries.visible(self._system_ids()).annotate(system_slug=slug)
 
-    def _system_ids(self) -> list[int] | None:
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer one page; of a search for text with the positions that were looked through."""
+        answer = super().list(request, *args, **kwargs)
+        if searched := getattr(request, "searched", None):
+            answer["X-Searched"] = f"{searched[0]}-{searched[1]}"
+        return answer
+
+    def _system_ids(self) -> Collection[int] | None:
         user, token = caller(self.request)
         bound = token is not None and token.system_id is not None
         if getattr(user, "is_superuser", False) and not bound:

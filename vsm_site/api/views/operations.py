@@ -10,9 +10,13 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from subsystems.kernel.errors import Refused
 from subsystems.s1_operations import services
 from subsystems.s1_operations.models import Fleet, Unit
+from subsystems.s3_control.acts import Target
+from subsystems.s3_control.previews import situation
 from subsystems.telemetry import queries as telemetry
+from subsystems.variety import queries as variety
 from vsm_site.api.filters import FleetFilter, UnitFilter
 from vsm_site.api.serializers import (
     FleetSerializer,
@@ -22,7 +26,11 @@ from vsm_site.api.serializers import (
     SamplesSerializer,
     UnitSerializer,
 )
+from vsm_site.api.steering import SituationSerializer, situation_body
 from vsm_site.api.systems import InSystems, operated_system
+from vsm_site.api.variety_forms import PerformanceSerializer
+
+STEERED = {"celery_worker": Target.WORKER, "celery_queue": Target.QUEUE}
 
 
 class UnitViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, InSystems[Unit]):
@@ -80,6 +88,23 @@ class UnitViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.Destr
             for (_, labels), (at, values) in sorted(found.items(), key=lambda item: item[0])
         ]
         return Response({"unit": unit.pk, "metric": given["metric"], "series": lines})
+
+    @extend_schema(responses=PerformanceSerializer)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def performance(self, request: Request, pk: int) -> Response:
+        """What this unit did, how well and how fast, and its achievement."""
+        unit = self.get_object()
+        return Response(variety.performance_body(unit.system, unit.name))
+
+    @extend_schema(responses=SituationSerializer)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def steering(self, request: Request, pk: int) -> Response:
+        """What this worker or queue is like at this moment, and which acts can be done to it. Asks the fleet itself."""
+        unit = self.get_object()
+        if unit.fleet is None or unit.kind not in STEERED:
+            raise Refused("Only workers and queues of a fleet are steered.", code="not_steered")
+        name = unit.name.removeprefix(f"{unit.fleet.name}/")
+        return Response(situation_body(unit.fleet, situation(unit.fleet, STEERED[unit.kind], name)))
 
     def perform_destroy(self, instance: Unit) -> None:
         services.forget_unit(instance)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from itertools import chain
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -30,13 +27,14 @@ from vsm_site.api.query_forms import (
     request_of,
 )
 from vsm_site.api.serializers import SeriesSerializer
+from vsm_site.api.streaming import streamed
 from vsm_site.api.systems import InSystems
 
 
 class SeriesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Series]):
     """Which series exist."""
 
-    queryset = Series.objects.select_related("system")
+    queryset = Series.objects.filter(merged_into=None).select_related("system")
     serializer_class = SeriesSerializer
     filterset_class = SeriesFilter
     ordering_fields = ["source", "metric", "created_at", "id"]
@@ -107,21 +105,7 @@ class ExportView(ReadingView):
         blocks = exporting.blocks(chosen, given["as"])
         first = next(blocks, b"")  # what cannot be answered is told before the answer begins
         return StreamingHttpResponse(
-            _stream(chain([first], blocks), request),
+            streamed(chain([first], blocks), request),
             content_type=content_type,
             headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
         )
-
-
-def _stream(blocks: Iterator[bytes], request: Request) -> Iterator[bytes] | AsyncIterator[bytes]:
-    """Return *blocks* in the way that the server wants: it would collect the other kind before it sends any."""
-    return _stepwise(blocks) if isinstance(request._request, ASGIRequest) else blocks
-
-
-async def _stepwise(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (block := await sync_to_async(_next)(blocks)) is not None:
-        yield block
-
-
-def _next(blocks: Iterator[bytes]) -> bytes | None:
-    return next(blocks, None)

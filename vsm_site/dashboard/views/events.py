@@ -31,6 +31,10 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     wanted = EventFilter(request.GET, place)
     valid = wanted.is_valid()
     rows = _found(request, place, wanted) if valid else []
+    searched = queries.searched(wanted.wanted()) if valid and wanted.cleaned_data["q"] else None
+    older = rows[PAGE_SIZE - 1].position if len(rows) > PAGE_SIZE else None
+    if older is None and searched and searched[0] > 1:
+        older = searched[0]
     may_verify = nerve_queries.may_verify(request.user)
     return page(
         request,
@@ -39,7 +43,8 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         status=200 if valid else 400,
         filter=wanted,
         events=_rows(rows[:PAGE_SIZE], place),
-        older=rows[PAGE_SIZE - 1].position if len(rows) > PAGE_SIZE else None,
+        older=older,
+        searched=searched,
         newest=not wanted.cleaned_data.get("before"),
         parameters=parameters_without(request, "before"),
         may_verify=may_verify,
@@ -97,7 +102,7 @@ def verify(request: HttpRequest, place: Place) -> HttpResponse:
 def _found(request: HttpRequest, place: Place, wanted: EventFilter) -> list[Event]:
     """Return one page of events and one more, which says whether there are older ones."""
     found = queries.search(wanted.wanted(), within=journeys.visible_events(reach_of(request, place, wanted.of)))
-    return queries.page(found, before=wanted.cleaned_data["before"], limit=PAGE_SIZE + 1)
+    return queries.page(found, limit=PAGE_SIZE + 1)
 
 
 def _rows(events: Sequence[Event], place: Place) -> list[dict[str, object]]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 
+from subsystems.fleets import queries
+from subsystems.fleets.models import Listening
 from subsystems.kernel.errors import Refused
 from subsystems.s1_operations import services
 from subsystems.s1_operations.models import Fleet
@@ -13,6 +19,8 @@ from subsystems.s1_operations.queries import fleet_body
 from vsm_site.dashboard.forms import FleetForm, HttpUnitForm
 from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
 from vsm_site.dashboard.views.pages import page
+
+SPELLS_OF, SHOWN_SPELLS = timedelta(days=7), 20
 
 
 @in_system
@@ -54,13 +62,25 @@ def shown(
     status: int = 200,
 ) -> HttpResponse:
     """Show the page with both forms, as they are or as they were refused."""
-    fleets = [fleet_body(fleet) for fleet in Fleet.objects.filter(system=place.system)]
+    rows = list(Fleet.objects.filter(system=place.system).select_related("listening"))
+    fleets = [{**fleet_body(fleet), **_hearing(fleet)} for fleet in rows]
+    spells = queries.blind_spells([fleet.pk for fleet in rows], since=timezone.now() - SPELLS_OF)
     return page(
         request,
         place,
         "dashboard/fleets.html",
         status=status,
         fleets=fleets,
+        spells=spells[:SHOWN_SPELLS],
         fleet_form=fleet_form or FleetForm(),
         unit_form=unit_form or HttpUnitForm(),
     )
+
+
+def _hearing(fleet: Fleet) -> dict[str, Any]:
+    """Return how well the tasks of a fleet are heard."""
+    try:
+        listening: Listening | None = fleet.listening
+    except Listening.DoesNotExist:
+        listening = None
+    return {"hearing": queries.hearing_body(fleet.pk, listening, now=timezone.now())}

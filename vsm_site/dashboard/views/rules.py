@@ -6,21 +6,25 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 
-from alerts import services
+from alerts import exchange, looking, services
 from alerts.models import AlertRule
+from alerts.starters import PACKS
 from subsystems.kernel.errors import Refused
 from vsm_site.dashboard import queries
 from vsm_site.dashboard.forms import RuleForm
 from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
 from vsm_site.dashboard.views.pages import page
 
+MOST_EXPLAINED = 20
+
 
 @in_system
 def index(request: HttpRequest, place: Place) -> HttpResponse:
     """List the rules."""
     rules = AlertRule.objects.filter(system=place.system).select_related("unit")
-    return page(request, place, "dashboard/rules.html", rules=rules)
+    return page(request, place, "dashboard/rules.html", rules=rules, packs=PACKS.values())
 
 
 @in_system
@@ -45,6 +49,60 @@ def delete(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     return redirect(f"/dashboard/alerts/rules/{place.query}")
 
 
+@operating
+def revert(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
+    """Give a rule the fields of an earlier version."""
+    rule = get_object_or_404(AlertRule, pk=pk, system=place.system)
+    version = request.POST.get("version", "")
+    try:
+        services.revert_rule(rule, int(version) if version.isdecimal() and len(version) < 9 else 0, _person(request))
+    except Refused as error:
+        messages.error(request, error.detail)
+    else:
+        messages.success(request, f"The rule {rule.name} says again what it said in version {version}.")
+    return redirect(f"/dashboard/alerts/rules/{pk}/{place.query}")
+
+
+@operating
+def install(request: HttpRequest, place: Place) -> HttpResponse:
+    """Add a set of rules to begin with."""
+    try:
+        found = exchange.install(place.system, _person(request), request.POST.get("name", ""))
+    except Refused as error:
+        messages.error(request, error.detail)
+    else:
+        left = f"; {len(found.refused)} were there before" if found.refused else ""
+        messages.success(request, f"{len(found.added)} rules are added{left}.")
+    return redirect(f"/dashboard/alerts/rules/{place.query}")
+
+
+@operating
+def import_file(request: HttpRequest, place: Place) -> HttpResponse:
+    """Add the rules of a file, and name those that do not translate."""
+    try:
+        found = exchange.import_rules(place.system, _person(request), request.POST.get("text", ""))
+    except Refused as error:
+        messages.error(request, error.detail)
+        return redirect(f"/dashboard/alerts/rules/{place.query}")
+    messages.success(request, f"{len(found.added)} rules are added, {len(found.refused)} are not.")
+    for each in found.refused[:MOST_EXPLAINED]:
+        messages.warning(request, f"{each['name']}: {each['reason']}")
+    return redirect(f"/dashboard/alerts/rules/{place.query}")
+
+
+@in_system
+def export_file(request: HttpRequest, place: Place) -> HttpResponse:
+    """Hand out the rules as YAML."""
+    answer = HttpResponse(exchange.export_rules(place.system), content_type="application/yaml; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="rules-{place.system.slug}.yaml"'
+    return answer
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # nobody else gets past the login
+    return request.user
+
+
 def _form(request: HttpRequest, place: Place, rule: AlertRule | None) -> HttpResponse:
     form = RuleForm(request.POST or None, system=place.system, rule=rule, initial=dict(request.GET.items()))
     if request.method == "POST":
@@ -57,6 +115,8 @@ def _form(request: HttpRequest, place: Place, rule: AlertRule | None) -> HttpRes
         "dashboard/rule.html",
         form=form,
         rule=rule,
+        versions=rule.versions.select_related("by")[:20] if rule else [],
+        explanations=looking.explanations(rule, now=timezone.now())[:MOST_EXPLAINED] if rule else [],
         metrics=queries.known_metrics(place.system),
         status=400 if form.is_bound else 200,
     )
@@ -68,7 +128,7 @@ def _saved(request: HttpRequest, place: Place, form: RuleForm, rule: AlertRule |
         if rule is None:
             rule = services.create_rule(place.system, request.user, **form.cleaned_data)
         else:
-            rule = services.update_rule(rule, **form.cleaned_data)
+            rule = services.update_rule(rule, request.user, **form.cleaned_data)
     except Refused as error:
         form.take(error)
         return False

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from subsystems.kernel import triggerable
 from subsystems.kernel.errors import NotListed, Refused
@@ -47,7 +48,7 @@ def trigger(request: HttpRequest, place: Place, name: str) -> HttpResponse:
         return _shown(request, place, failed=name, error=error.detail, status=404)
     except (Refused, schema_fields.Unreadable) as error:
         return _shown(request, place, failed=name, field=error.field, error=error.detail, status=400)
-    return redirect(f"/dashboard/tasks/{place.query}")
+    return redirect(f"{reverse('dashboard:task-offers')}{place.query}")
 
 
 def _shown(

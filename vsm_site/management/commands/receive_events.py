@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from subsystems.s1_operations import receiver
-from vsm_site import embedded, statsd_server
-from vsm_site.amqp_ingest import AmqpIngest
+from subsystems.fleets import receiver
+from subsystems.variety import gathering
+from vsm_site import amqp_ingest, embedded, statsd_server
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
-        listeners: list[embedded.Part] = [AmqpIngest(), *statsd_server.configured()]
+        listeners: list[embedded.Part] = [amqp_ingest.reader(), *statsd_server.configured()]
         receiver.start_all()
         for listener in listeners:
             listener.start()
@@ -29,4 +29,5 @@ class Command(BaseCommand):
         for listener in listeners:
             listener.stop()
         receiver.stop_all()
+        gathering.stop()
         os._exit(os.EX_OK)  # a connection that hangs in a thread must not keep the process

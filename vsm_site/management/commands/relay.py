@@ -10,8 +10,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from subsystems.algedonic.canary import Watch
-from subsystems.messaging.inbound import Inbound
+from subsystems.messaging import inbound
 from subsystems.messaging.relay import Relay
+from subsystems.s2_coordination import services as schedules
 from vsm_site.celery import app
 
 logger = logging.getLogger(__name__)
@@ -24,13 +25,13 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        relay, inbound, watch = Relay(app), Inbound(), Watch()
+        relay, reader, watch = Relay(app), inbound.reader(), Watch(schedules.watch)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: relay.stop())
         relay.start()
-        inbound.start()
+        reader.start()
         watch.start()
         relay.wait()
         watch.stop()
-        inbound.stop()
+        reader.stop()
         os._exit(os.EX_OK)  # a broker that hangs in a thread must not keep the process

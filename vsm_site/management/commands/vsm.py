@@ -11,11 +11,12 @@ from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
 from subsystems.algedonic.canary import Watch
-from subsystems.messaging.inbound import Inbound
+from subsystems.fleets import receiver
+from subsystems.messaging import inbound
 from subsystems.messaging.relay import Relay
-from subsystems.s1_operations import receiver
-from vsm_site import embedded, statsd_server
-from vsm_site.amqp_ingest import AmqpIngest
+from subsystems.s2_coordination import services as schedules
+from subsystems.variety import gathering
+from vsm_site import amqp_ingest, embedded, statsd_server
 from vsm_site.celery import app
 from vsm_site.first_run import Logins, greeting, prepare
 from vsm_site.flower_server import FlowerServer
@@ -46,15 +47,17 @@ class Command(BaseCommand):
         if flower_port:
             embedded.refuse_taken_port(host, flower_port, "VSM_FLOWER_PORT")
         logins = prepare()
-        parts: list[embedded.Part] = [embedded.Worker(app), Relay(app), Inbound(), Watch()]
+        parts: list[embedded.Part] = [embedded.Worker(app), Relay(app), inbound.reader(), Watch(schedules.watch)]
         if flower_port:
             parts.append(
                 FlowerServer(app, host=host, port=flower_port, user=logins.user, password=logins.flower_password)
             )
+        if not settings.BROKER_URL.startswith("vsm://"):  # nobody outside reaches the broker of this process
+            parts.append(amqp_ingest.reader())
         parts += [
             *statsd_server.configured(),
-            AmqpIngest(),
             embedded.Functions(receiver.start_all, receiver.stop_all),
+            embedded.Functions(lambda: None, gathering.stop),
             embedded.Beat(app),
         ]
         embedded.run(parts, "vsm_site.asgi:application", bound, lambda: self._greet(host, port, flower_port, logins))

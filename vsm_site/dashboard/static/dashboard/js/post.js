@@ -25,3 +25,12 @@ export async function getJson(path, signal) {
   if (!answer.ok) throw new Error(body.detail || `The server refused (${answer.status}).`);
   return body;
 }
+
+export async function postJson(path, body) {
+  const token = document.querySelector("meta[name=csrf-token]").content;
+  const headers = { "X-CSRFToken": token, Accept: "application/json", "Content-Type": "application/json" };
+  const answer = await fetch(path, { method: "POST", credentials: "same-origin", headers, body: JSON.stringify(body) });
+  const told = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
+  if (!answer.ok) throw new Error(told.detail || `The server refused (${answer.status}).`);
+  return told;
+}

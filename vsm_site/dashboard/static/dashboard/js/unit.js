@@ -6,6 +6,7 @@ import { el, perFrame, setText } from "./dom.js";
 import { ago, epoch, metricTitle, metricValue, score, words } from "./format.js";
 import { Live } from "./live.js";
 import { getJson } from "./post.js";
+import { followOperations } from "./operations.js";
 import { showStrip } from "./strip.js";
 
 const MOST_CHARTS = 24;
@@ -153,6 +154,7 @@ for (const button of document.querySelectorAll("button.range")) {
 }
 
 showStrip(live);
+followOperations(live);
 live.on("snapshot", () => {
   wantPanels([...config.metrics, ...Object.keys(live.data.units.get(id)?.latest ?? {}).map((name) => name.split("{")[0])]);
   for (const panel of panels.values()) panel.load();

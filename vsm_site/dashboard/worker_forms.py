@@ -1,0 +1,62 @@
+"""What people type in about workers, queues and who should be there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from subsystems.fleets.topology import MAX_WORKERS
+from subsystems.s1_operations.models import Fleet, Unit
+from vsm_site.dashboard.forms import RefusableMixin
+from vsm_site.dashboard.nerve_forms import Filter
+from vsm_site.dashboard.places import Place
+
+HERE = "here"
+_search = {"type": "search", "autocomplete": "off", "spellcheck": "false"}
+_states = [("", "Any state"), (HERE, "There or expected"), *((s.value, s.name.title()) for s in Unit.State)]
+
+
+class MemberFilter(Filter):
+    """Which queues to list."""
+
+    q = forms.CharField(
+        required=False, max_length=200, label="Part of the name",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Part of the name"}),
+    )  # fmt: skip
+    fleet = forms.ChoiceField(required=False, label="Fleet")
+    state = forms.ChoiceField(required=False, label="State", choices=_states)
+
+    def __init__(self, data: Mapping[str, Any], place: Place) -> None:
+        super().__init__(data, place)
+        self.fields.pop("of", None)
+        names = Fleet.objects.filter(system=place.system).values_list("name", flat=True)
+        self.fields["fleet"] = forms.ChoiceField(
+            required=False, label="Fleet", choices=[("", "Every fleet"), *((name, name) for name in names)]
+        )
+
+
+class WorkerFilter(MemberFilter):
+    """Which workers to list."""
+
+    role = forms.CharField(
+        required=False, max_length=200, label="Role, exactly",
+        widget=forms.TextInput(attrs={**_search, "placeholder": "Role, exactly"}),
+    )  # fmt: skip
+
+
+class ExpectedForm(RefusableMixin, forms.Form):
+    """One declaration of who should be there."""
+
+    fleet = forms.ModelChoiceField(Fleet.objects.none(), label="Fleet", empty_label=None)
+    role = forms.CharField(required=False, max_length=200, label="Role", help_text="Empty: any worker")
+    queue = forms.CharField(required=False, max_length=200, label="Queue", help_text="Empty: whatever they read")
+    workers = forms.IntegerField(label="Workers, at least", min_value=1, max_value=MAX_WORKERS, initial=1)
+
+    def __init__(self, place: Place, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, auto_id="expected_%s")  # the filters of the page have a role and a queue too
+        self.fields["fleet"] = forms.ModelChoiceField(
+            Fleet.objects.filter(system=place.system), label="Fleet", empty_label=None
+        )
+        self.order_fields(["fleet", "role", "queue", "workers"])
