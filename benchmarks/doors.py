@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,13 +182,18 @@ def send(url: str, load: Load, headers: dict[str, str], requests: int) -> None:
                 return
         connection.close()
 
-    threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
+    at_once([work] * CONNECTIONS)
+    if failed:
+        raise RuntimeError(f"{load.path}: {failed[0]}")
+
+
+def at_once(works: Sequence[Callable[[], None]]) -> None:
+    """Do *works* side by side, each in a thread."""
+    threads = [threading.Thread(target=work) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if failed:
-        raise RuntimeError(f"{load.path}: {failed[0]}")
 
 
 @contextmanager
@@ -206,7 +211,11 @@ def peer(binary: str, *arguments: str, port: int) -> Iterator[int]:
         yield process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # it may have much to write
+            process.kill()
+            process.wait(30)
 
 
 def victoria_metrics() -> dict[str, Cost]:

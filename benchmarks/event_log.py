@@ -1,17 +1,23 @@
 """A million events written, proven and replayed, and every kind of tampering with them located.
 
-It works in a database of its own, made for the run and dropped behind it. `python -m benchmarks.event_log 20000` does
-the same with fewer events.
+It works in databases of its own, made for the run and dropped behind it: SQLite, and PostgreSQL where its programs are
+installed; with `DATABASE_URL`, there alone. `python -m benchmarks.event_log 20000` does the same with fewer events.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import django
@@ -21,7 +27,8 @@ django.setup()
 from django.db import connection, transaction  # noqa: E402
 from django.db.models import F  # noqa: E402
 
-from benchmarks.result import Result, report  # noqa: E402
+from benchmarks.faults.servers import PostgreSQL, postgresql_folder  # noqa: E402
+from benchmarks.result import MARK, Result, report  # noqa: E402
 from subsystems.event_log import projections, queries, services  # noqa: E402
 from subsystems.event_log.models import ChainHead, Event, EventCount, PendingEvent  # noqa: E402
 from tests.support.append_only import triggers_off  # noqa: E402
@@ -156,5 +163,37 @@ def run(count: int = EVENTS) -> list[Result]:
     ]  # fmt: skip
 
 
+def run_on_postgresql(count: int) -> list[Result]:
+    """Do the same in a process of its own on a PostgreSQL of its own."""
+    with tempfile.TemporaryDirectory(prefix="vsm-events-") as folder:
+        Path(folder).chmod(0o711)  # the database's user must reach its own folder in it
+        server = PostgreSQL(Path(folder) / "postgresql")
+        try:
+            server.start()
+            server.make_database()
+            command = [sys.executable, "-m", "benchmarks.event_log", str(count)]
+            environment = {**os.environ, "DATABASE_URL": server.url}
+            output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+        finally:
+            server.kill()
+    line = next(line for line in output.splitlines() if line.startswith(MARK))
+    return [result_of(found) for found in json.loads(line.removeprefix(MARK))]
+
+
+def result_of(found: dict[str, Any]) -> Result:
+    fields = {name: found[name] for name in Result.__dataclass_fields__}
+    return replace(Result(**fields), name=f"{found['name']}_postgresql", promise=f"{found['promise']}, PostgreSQL")
+
+
+def run_all(count: int) -> list[Result]:
+    results = run(count)
+    if os.environ.get("DATABASE_URL"):
+        return results
+    if postgresql_folder() is None:
+        print("Not run on PostgreSQL: needs initdb.", file=sys.stderr)
+        return results
+    return results + run_on_postgresql(count)
+
+
 if __name__ == "__main__":
-    report(lambda: run(int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS))
+    report(lambda: run_all(int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS))

@@ -14,6 +14,7 @@ from benchmarks.faults.checker import Verdict
 from benchmarks.faults.run import Found, Wanted, run
 from benchmarks.faults.servers import Unavailable
 
+CONTROL_MESSAGES = 5_000  # at most: it only has to show that the faults do harm
 ROWS = ("attempted", "acknowledged", "handled", "lost", "doubled", "unexpected", "recovered", "unsent", "absorbed")
 
 
@@ -22,7 +23,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here ends, too
     wanted = Wanted(
         messages=options.messages,
-        control_messages=options.control_messages or max(options.messages // 5, min(options.messages, 1_000)),
+        control_messages=options.control_messages
+        or min(max(options.messages // 5, min(options.messages, 1_000)), CONTROL_MESSAGES),
         faults=options.faults,
         seed=random.randrange(1_000_000) if options.seed is None else options.seed,
         outage_seconds=options.outage,
@@ -46,7 +48,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--control-messages", type=int, default=0, help="a fifth of --messages by default")
+    parser.add_argument("--control-messages", type=int, default=0, help="a fifth of --messages, 5,000 at most")
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=None, help="the same seed strikes the same faults")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds that the broker is unreachable")

@@ -155,6 +155,12 @@ class PostgreSQL:
         self._run("initdb", "-D", str(self.data), "-U", "vsm", "-A", "trust", "-E", "UTF8", "--locale=C", "-k")
 
     @property
+    def pid(self) -> int:
+        """The process of the server itself, whose children do the work."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         return f"postgresql://vsm@127.0.0.1:{self.port}/vsm"
 
