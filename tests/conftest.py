@@ -1,7 +1,7 @@
 """Fixtures that every part shares, and which tests this machine can run.
 
-Files under `services/` need `VSM_PROFILE=services` and real servers; files under `browser/` need Chromium. What cannot
-run is skipped with a reason that `make test` repeats in its last line.
+Files under `services/` need `VSM_PROFILE=services` and real servers, those under `faults/` start servers of their own,
+those under `browser/` need Chromium. What cannot run is skipped with a reason that `make test` repeats at its end.
 """
 
 from __future__ import annotations
@@ -16,23 +16,31 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
+from celery import signals
 from celery.contrib.testing.worker import start_worker
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
+from subsystems.fleets import counting
 from subsystems.messaging import fast_lane, limits, queries, rejections
 from subsystems.messaging.topology import CONSUMED
 from subsystems.telemetry import registry
 from subsystems.telemetry.store import hot_tier
-from tests.support.append_only import emptied_event_log as emptied_event_log  # every flush needs it
+from subsystems.variety import gathering
+from tests.support.emptying import quickly_emptied as quickly_emptied  # every transactional test needs it
+from tests.support.template import copy_of_template, drop_template
 from vsm_site import transport
 from vsm_site.celery import app
 
+hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no fault of what is tested
+hypothesis.settings.load_profile("patient")
 HERE = Path(__file__).parent
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # each has its own part of the servers
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -68,6 +76,21 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """A file that was copied is there already; it goes with this run's home."""
+    return bool(WORKER) and connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    if WORKER:
+        with django_db_blocker.unblock():
+            copy_of_template()
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """PostgreSQL drops no database that a worker's thread, ended without a goodbye, is still connected to."""
     yield
@@ -77,6 +100,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+            drop_template()
 
 
 @pytest.fixture(autouse=True)
@@ -87,20 +111,29 @@ def _nothing_left_over() -> Iterator[None]:
     cache.clear()
     transport.reset()
     registry.forget_ids()
+    counting.forget_kinds()
     hot_tier().clear()
     limits.limiter().clear()
     limits.policy.forget()
     rejections.forget()
+    gathering.forget()
 
 
 @pytest.fixture(autouse=True)
-def _lanes_end_first(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A lane's thread writes to the database: it must be quiet before a test gives the database back."""
+def _lanes_end_first(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A lane's thread writes to the database: it must be quiet before a test gives the database back.
+
+    What a test rolls back at its end has no lane: nobody else ever sees its messages, and marking one would wait for
+    the lock that the test itself holds.
+    """
     marked = request.node.get_closest_marker("django_db")
-    if marked is not None:
-        request.getfixturevalue("transactional_db" if marked.kwargs.get("transaction") else "db")
+    if "transactional_db" in request.fixturenames or (marked is not None and marked.kwargs.get("transaction")):
+        request.getfixturevalue("transactional_db")
+    elif "db" in request.fixturenames or marked is not None:
+        request.getfixturevalue("db")
+        monkeypatch.setattr(fast_lane.Lane, "offer", lambda *_: None)
     yield
-    fast_lane.settle()
+    fast_lane.settle(60)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,7 +143,7 @@ def _servers_to_ourselves() -> Iterator[None]:
     if settings.EMBEDDED:
         yield
         return
-    with (Path(tempfile.gettempdir()) / f"vsm-services-tests-{os.geteuid()}.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / f"vsm-services-tests-{os.geteuid()}{WORKER}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         redis.Redis.from_url(settings.REDIS_URL).flushdb()
         app.control.purge()
@@ -123,14 +156,21 @@ def worker(transactional_db: None) -> Iterator[object]:
     stopped = threading.Event()
     waker = threading.Thread(target=_keep_waking, args=(stopped,))
     options = {"pool": "threads", "concurrency": 4, "queues": [queue.name for queue in CONSUMED], "loglevel": "WARNING"}
+    signals.task_postrun.connect(_give_back)
     try:
         with start_worker(app, perform_ping_check=False, shutdown_timeout=20, **options) as running:
             yield running
             waker.start()
     finally:
+        signals.task_postrun.disconnect(_give_back)
         stopped.set()
         if not settings.EMBEDDED:
             app.control.purge()
+
+
+def _give_back(**_: object) -> None:
+    """Close what a thread of the worker keeps for its next task: it ends before this process does."""
+    connections.close_all()
 
 
 def _keep_waking(stopped: threading.Event) -> None:

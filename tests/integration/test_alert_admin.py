@@ -24,7 +24,17 @@ from subsystems.telemetry.store import hot_tier
 from tests.support.factories import make_token, make_user
 
 pytestmark = pytest.mark.django_db
-ROOMS = ["algedonic", "alerts", "health", "s5_policy", "s3_control", "recursion", "messaging"]
+ROOMS = [
+    "algedonic",
+    "alerts",
+    "health",
+    "s5_policy",
+    "s3_control",
+    "fleets",
+    "variety",
+    "recursion",
+    "messaging",
+]
 MODELS = [model for room in ROOMS for model in apps.get_app_config(room).get_models()]
 
 

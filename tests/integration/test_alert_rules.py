@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from alerts import evaluator, queries, services
+from alerts import evaluator, looking, queries, services
 from alerts.models import Alert, AlertRule
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.messaging import live
@@ -182,9 +182,9 @@ def test_two_evaluators_make_one_alert(system: System) -> None:
     """Both have read the same rows before either wrote."""
     rule(system)
     heard(system, 1.0)
-    scopes = [queries.scopes(), queries.scopes()]
+    turns = [evaluator.judge(now=NOON), evaluator.judge(now=NOON)]
 
-    fired = [evaluator._evaluate(system.pk, scope[system.pk], NOON) for scope in scopes]
+    fired = [evaluator.carry_out(turn) for turn in turns]
 
     assert fired == [1, 0]
     assert (Alert.objects.count(), Decision.objects.count()) == (1, 1)
@@ -197,11 +197,11 @@ def test_two_evaluators_resolve_once(
     rule(system)
     tick(system, 1.0, 0)
     heard(system, 0.1, at=NOON + timedelta(seconds=5))
-    scopes = [queries.scopes(), queries.scopes()]
+    turns = [evaluator.judge(now=NOON + timedelta(seconds=5)) for _ in range(2)]
 
     with django_capture_on_commit_callbacks(execute=True):
-        for scope in scopes:
-            evaluator._evaluate(system.pk, scope[system.pk], NOON + timedelta(seconds=5))
+        for turn in turns:
+            evaluator.carry_out(turn)
 
     assert [body["state"] for body in pushed] == ["resolved"]
 
@@ -363,7 +363,7 @@ def test_a_preview_shows_what_a_rule_would_find(system: System) -> None:
     heard(system, 0.95)
     heard(system, 0.2, source="b")
 
-    lines = queries.preview(system, "cpu", threshold=0.9, now=NOON.timestamp())
+    lines = looking.preview(system, "cpu", threshold=0.9, now=NOON.timestamp())
 
     assert [(line["subject"], line["unit_id"], line["value"], line["matches"]) for line in lines] == [
         ("a", unit.pk, 0.95, True),
@@ -378,7 +378,7 @@ def test_a_preview_does_not_claim_what_it_cannot_know(system: System, threshold:
     """No threshold or no fresh value: no verdict."""
     heard(system, 0.95)
 
-    [line] = queries.preview(system, "cpu", threshold=threshold, now=NOON.timestamp() + age)
+    [line] = looking.preview(system, "cpu", threshold=threshold, now=NOON.timestamp() + age)
 
     assert line["matches"] is None
 

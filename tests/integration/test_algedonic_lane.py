@@ -7,14 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from subsystems.algedonic import canary, queries, services
 from subsystems.algedonic.models import CanaryRun, Lane, Signal
 from subsystems.algedonic.services import raise_signal
 from subsystems.event_log.models import PendingEvent
+from subsystems.kernel import plug_ins
 from subsystems.messaging import fast_lane, receiving
+from subsystems.messaging import queries as messaging
+from subsystems.messaging.channels import Channel
 from subsystems.messaging.models import Message
+from subsystems.messaging.pressure import CAPACITY, ChannelState
 from subsystems.recursion.queries import root_system
 from tests.support.waiting import wait_for
 
@@ -162,3 +167,63 @@ def test_the_watch_sends_and_looks(transactional_db: None) -> None:
         wait_for(lambda: CanaryRun.objects.exists() and Lane.objects.filter(watched_at__isnull=False).exists())
     finally:
         watch.stop()
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Collect what open dashboards are told: key and severity, None for what is taken back."""
+    seen: list[tuple[str, Any]] = []
+    monkeypatch.setattr(canary, "push", lambda _, __, key, body: seen.append((key, body and body["severity"])))
+    return seen
+
+
+def test_a_database_that_is_away_is_told_past_it_and_written_down_when_it_is_back(
+    db: None, pushed: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pain that can be written nowhere must still be seen by whoever looks, and be on record afterwards."""
+    monkeypatch.setattr(fast_lane.Lane, "offer", lambda *_: None)
+    root_system()
+    watch = canary.Watch()
+    watch._look(NOW)
+
+    for second in (5, 10, 15):
+        watch._blind(OperationalError("gone"), after(second))
+    watch._look(after(65))
+    watch._look(after(70))
+
+    assert pushed == [("database_away", "critical")] * 3 + [("database_away", None)]
+    assert caplog.text.count("The database is away") == 1
+    signal = Signal.objects.get(source="algedonic_lane")
+    assert (signal.severity, signal.state, signal.data) == ("critical", "resolved", {"seconds": 60.0})
+
+
+def test_a_plug_in_that_cannot_be_loaded_hurts_once_until_it_can(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything else goes on, so without pain nobody would notice who is missing."""
+    root_system()
+    broken = {"shop.handlers": "ImportError: no till"}
+    monkeypatch.setattr(plug_ins, "broken", lambda: broken)
+
+    for minute in range(3):
+        services.tell_of_plug_ins(now=after(60 * minute))
+    raised = [(signal.source, signal.severity, signal.state) for signal in Signal.objects.all()]
+    broken.clear()
+    services.tell_of_plug_ins(now=after(600))
+
+    assert raised == [("plug-in shop.handlers", "high", "received")]
+    assert Signal.objects.get().state == "resolved"
+
+
+def test_a_channel_that_fills_up_hurts_before_and_when_it_is_full(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Senders feel it as refusals; whoever could help must be told, once, and told worse when nothing goes any more."""
+    root_system()
+    backlog = {"now": 0}
+    picture = {Channel.AUDIT: lambda: ChannelState(backlog["now"]), Channel.COMMAND: ChannelState}
+    monkeypatch.setattr(messaging, "channel_states", lambda: {channel: make() for channel, make in picture.items()})
+    seen = []
+    for minute, share in enumerate([0.5, 0.85, 0.9, 1.0, 0.75, 0.6]):
+        backlog["now"] = round(CAPACITY * share)
+        services.tell_of_channels(now=after(60 * minute))
+        seen.append(sorted(Signal.objects.filter(state="received").values_list("severity", flat=True)))
+
+    assert seen == [[], ["high"], ["high"], ["critical", "high"], ["critical", "high"], []]
+    assert set(Signal.objects.values_list("source", "state")) == {("channel audit", "resolved")}

@@ -15,12 +15,13 @@ from kombu.message import Message as Delivered
 
 from subsystems.kernel.errors import TransientError
 from subsystems.messaging.limits import RateLimited
+from subsystems.messaging.topology import TELEMETRY
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import services
 from subsystems.telemetry.memory import MemoryHotTier
 from subsystems.telemetry.store import hot_tier, use_tier
 from tests.support.factories import make_token
-from vsm_site.amqp_ingest import REFUSED, TELEMETRY, receive
+from vsm_site.amqp_ingest import REFUSED, receive
 
 pytestmark = pytest.mark.django_db
 ROWS = json.dumps({"source": "a", "samples": [{"metric": "cpu", "value": 1}]}).encode()
@@ -42,11 +43,13 @@ def authorization() -> str:
     return f"Bearer {make_token(['ingest'])[1]}"
 
 
-def delivered(channel: Any, body: bytes, content_type: str = "application/json", **headers: str) -> Delivered:
+def delivered(
+    channel: Any, body: bytes, content_type: str = "application/json", message_id: str | None = None, **headers: str
+) -> Delivered:
     """Send a message through the broker and return it as it arrives."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     Producer(channel, TELEMETRY.exchange, "telemetry").publish(
-        body, content_type=content_type, content_encoding="binary", headers=given
+        body, content_type=content_type, content_encoding="binary", headers=given, message_id=message_id
     )
     message = TELEMETRY(channel).get()
     assert message is not None
@@ -112,3 +115,31 @@ def test_what_cannot_be_taken_now_stays_in_the_queue(channel: Any, authorization
         receive(second)
 
     assert [first._state, second._state] == ["RECEIVED", "RECEIVED"]
+
+
+def test_a_batch_with_an_id_counts_once(channel: Any, authorization: str) -> None:
+    """What a crash left unacknowledged comes again; counted twice, it would weigh double in every sum."""
+    other = f"Bearer {make_token(['ingest'])[1]}"
+    tokens = [authorization, authorization, other]
+    messages = [delivered(channel, ROWS, authorization=token, message_id="batch-1") for token in tokens]
+
+    for message in messages:
+        receive(message)
+
+    assert hot_tier().size() == 2  # another sender's ids are its own
+    assert [message._state for message in messages] == ["ACK"] * 3
+
+
+def test_a_batch_that_could_not_be_kept_may_come_again_under_its_id(channel: Any, authorization: str) -> None:
+    """An id that was used up by a failure would lose the samples for good."""
+    first, again = (delivered(channel, ROWS, authorization=authorization, message_id="batch-2") for _ in range(2))
+    use_tier(AwayTier(10))
+    try:
+        with pytest.raises(TransientError):
+            receive(first)
+    finally:
+        use_tier(None)
+
+    receive(again)
+
+    assert hot_tier().size() == 1

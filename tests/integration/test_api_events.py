@@ -100,7 +100,15 @@ def test_the_list_is_searched(client: Client, query: str, positions: list[int]) 
     assert seen(client, everywhere(), query) == positions
 
 
-@pytest.mark.parametrize("query", ["?stream=x", "?from=yesterday", "?limit=0", "?search=%00"])
+def test_a_search_for_text_tells_where_it_looked(client: Client) -> None:
+    """It looks at so many events at a time, and a program must be able to go on before them."""
+    answers = [client.get(f"{ADDRESS}{query}", headers=everywhere()) for query in ["?search=d&before=4", "?before=4"]]
+
+    assert [answer.headers.get("X-Searched") for answer in answers] == ["1-3", None]
+    assert {tuple(row["position"] for row in answer.json()["results"]) for answer in answers} == {(3, 2, 1)}
+
+
+@pytest.mark.parametrize("query", ["?stream=x", "?before=0", "?from=yesterday", "?limit=0", "?search=%00"])
 def test_a_filter_that_cannot_be_used_is_named(client: Client, query: str) -> None:
     """Silently ignoring it would show everything instead."""
     answer = client.get(f"{ADDRESS}{query}", headers=everywhere())

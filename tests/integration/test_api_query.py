@@ -114,7 +114,7 @@ def test_all_panels_of_a_dashboard_are_one_request(client: Client, start: float)
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"agg": "p99"}, "queries.1.agg"),
+        ({"agg": "p100"}, "queries.1.agg"),
         ({"agg": "quantile", "q": 2}, "queries.1.q"),
         ({"step": 0}, "queries.1.step"),
         ({"from": 5, "to": 4}, "queries.1.from"),

@@ -133,7 +133,7 @@ def test_a_query_answers_in_the_contracts_shape(api: Api) -> None:
 
     body = api("get", 'query/?metric=cpu&source=billing-1&step=60&agg=max&labels={"core": "1"}').json()
 
-    assert set(body) == {"series", "tiers", "complete", "exact", "parts"}
+    assert set(body) == {"series", "tiers", "complete", "exact", "error", "parts"}
     assert [value for _, value in body["series"][0].pop("points")] == [0.5]
     assert body["series"][0] == {"metric": "cpu", "source": "billing-1", "labels": {"core": "1"}}
 

@@ -31,11 +31,25 @@ PAGES = [
     "/dashboard/alerts/",
     "/dashboard/alerts/rules/",
     "/dashboard/alerts/rules/add/",
+    "/dashboard/notifications/",
+    "/dashboard/notifications/targets/",
+    "/dashboard/notifications/targets/add/?kind=slack",
+    "/dashboard/silences/",
+    "/dashboard/maintenance-windows/",
     "/dashboard/fleets/",
+    "/dashboard/audit/",
+    "/dashboard/workers/",
+    "/dashboard/queues/",
+    "/dashboard/schedules/",
     "/dashboard/tasks/",
+    "/dashboard/tasks/exceptions/",
+    "/dashboard/tasks/latencies/",
+    "/dashboard/tasks/trigger/",
     "/dashboard/tasks/runs/",
     "/dashboard/sparklines/",
     "/dashboard/history/",
+    "/dashboard/variety/",
+    "/dashboard/variety/history/",
 ]
 VERBS = [
     "/dashboard/alerts/{alert}/acknowledge/",
@@ -48,6 +62,8 @@ VERBS = [
     "/dashboard/fleets/",
     "/dashboard/alerts/rules/add/",
     "/dashboard/tasks/health.assess_now/trigger/",
+    "/dashboard/schedules/",
+    "/dashboard/variety/",
 ]
 RULE = {
     "name": "Too many orders", "metric": "orders", "unit_kind": "", "unit": "", "comparison": "gt", "threshold": "10",
@@ -249,7 +265,7 @@ def test_the_tasks_of_the_installation_are_closed_to_a_tenant(client: Client) ->
     TaskRun.objects.create(name="health.assess_now", state="succeeded", result={"secret": "of-the-root"})
     client.force_login(make_user(role="operator", system=make_system("theirs")))
 
-    page = client.get("/dashboard/tasks/")
+    page = client.get("/dashboard/tasks/trigger/")
     runs = client.get("/dashboard/tasks/runs/")
     refused = client.post("/dashboard/tasks/health.assess_now/trigger/")
 

@@ -466,8 +466,8 @@ def test_an_effect_that_fails_leaves_no_trace(failing: set[int]) -> None:
     assert not EventCount.objects.exists()
 
 
-def test_there_is_a_handler_for_each_of_the_seven_streams() -> None:
-    """Requirements 004-17 and 2-45."""
+def test_there_is_a_handler_for_each_stream_but_audit() -> None:
+    """Requirements 004-17 and 2-45: the seven of the design, and alerts."""
     assert set(projections.HANDLERS) <= set(registry.handlers())
     assert set(projections.HANDLERS.values()) == set(Stream) - {Stream.AUDIT}
 
@@ -560,6 +560,20 @@ def test_events_are_found_by_what_is_known_of_them() -> None:
     assert queries.search(Wanted(), within=queries.visible([4])).count() == 12
 
 
+def test_a_text_is_looked_for_in_so_many_events_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No index holds it: without a bound one question reads the whole log. What was read is told, and one can go on."""
+    monkeypatch.setattr(queries, "SEARCHED", 5)
+    write(12, correlation_id="c-1")
+    steps, before = [], None
+    for _ in range(3):
+        wanted = Wanted(text="type", before=before)
+        before = queries.searched(wanted)[0]
+        steps.append((queries.searched(wanted), queries.search(wanted).count()))
+
+    assert steps == [((8, 12), 5), ((3, 7), 5), ((1, 2), 2)]
+    assert queries.searched(Wanted(text="type", until=NOON + timedelta(minutes=4)))[1] == 5
+
+
 def test_pages_go_on_where_the_last_one_ended() -> None:
     """By position: what comes meanwhile shifts nothing."""
     write(7)
@@ -620,5 +634,5 @@ def test_the_command_replays() -> None:
     call_command("replay", "AlgedonicHandler", stdout=out, stderr=StringIO())
 
     assert out.getvalue() == "AlgedonicHandler went through 9 events.\n"
-    with pytest.raises(CommandError, match="There are: AlgedonicHandler"):
+    with pytest.raises(CommandError, match="There are: AlertsHandler, AlgedonicHandler"):
         call_command("replay", "nobody", stdout=StringIO(), stderr=StringIO())

@@ -247,7 +247,7 @@ async def test_a_certificate_is_verified_and_its_end_is_told(tmp_path: Path, mon
         here, other = (base.UnitRef(1, "s", {"url": f"https://{h}:{served.port}/"}) for h in ("localhost", "127.0.0.1"))
 
         unknown = await http.measure(resolver, here)
-        monkeypatch.setattr(http, "_verification", lambda: ssl.create_default_context(cafile=pem))
+        monkeypatch.setattr(http, "tls_verification", lambda: ssl.create_default_context(cafile=pem))
         trusted, misnamed = await http.measure(resolver, here), await http.measure(resolver, other)
 
     assert trusted.metrics["certificate_days_left"] == pytest.approx(30, abs=0.1)

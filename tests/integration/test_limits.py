@@ -274,9 +274,9 @@ def test_refusals_are_among_the_metrics(client: Client, headers: dict[str, str])
 
     text = client.get("/metrics", headers=bearer(make_token(["read"])[1])).content.decode()
 
-    assert 'vsm_rate_limited_total{layer="severity",severity="low"} 19.0' in text
-    assert 'vsm_rate_limited_total{layer="token",severity=""} 1.0' in text
-    assert "vsm_self_rate_limiter_fallbacks_total 0.0" in text
+    assert 'vsm_rate_limited_total{layer="severity",severity="low"} 19\n' in text
+    assert 'vsm_rate_limited_total{layer="token",severity=""} 1\n' in text
+    assert "vsm_self_rate_limiter_fallbacks_total 0\n" in text
 
 
 def test_limits_are_edited_in_the_admin(admin_client: Client) -> None:

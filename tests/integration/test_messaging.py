@@ -19,12 +19,15 @@ from subsystems.kernel.errors import Invalid, Refused
 from subsystems.messaging import fast_lane, handlers, outbox, pressure, queries, receiving, services
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.envelope import MAX_HOPS, Envelope, new_id
+from subsystems.messaging.fast_lane import chunked, pace_of_others, pace_of_pain
 from subsystems.messaging.flows import FlowRefused
 from subsystems.messaging.handlers import Delivered
-from subsystems.messaging.models import DeadLetter, Delivery, Message
+from subsystems.messaging.models import DeadLetter, Delivery, Message, MessageTally
+from subsystems.messaging.pressure import ChannelState
 from subsystems.messaging.relay import send_due
-from subsystems.messaging.wire import Wire
+from subsystems.messaging.wire import Letter, Outcome, Wire
 from subsystems.recursion.models import System
+from tests.support.factories import make_message, make_system
 from tests.support.waiting import wait_for
 from vsm_site.celery import app
 
@@ -133,7 +136,7 @@ def test_a_dead_letter_is_sent_again_once(heard: list[Any]) -> None:
 def test_a_message_that_kills_its_workers_is_buried(heard: list[Any]) -> None:
     """A worker that dies says nothing; the deliveries that never ended are counted before the next one begins."""
     message = services.publish(said(payload={"break": 1}))
-    Message.objects.update(attempts=2)
+    Message.objects.update(losses=2)
 
     receive(message, redelivered=True)
 
@@ -172,8 +175,81 @@ def test_what_a_restarted_broker_redelivers_is_still_handled_together(heard: lis
     with CaptureQueriesContext(connection) as asked:
         receive(*rows, redelivered=True)
 
-    own = [query for query in asked.captured_queries if "messaging_" in query["sql"]]
-    assert (len(own), effects()) == (4, 20)  # read, note, claim, finish
+    own = [
+        query for query in asked.captured_queries if "messaging_" in query["sql"] and "FOR UPDATE" not in query["sql"]
+    ]
+    assert (len(own), effects()) == (4, 20)  # read, note, claim, finish; PostgreSQL locks the rows besides
+
+
+def in_line(count: int, **payloads: dict[str, Any]) -> list[Message]:
+    """Return messages that have waited for long; *payloads* by their place, as in `n3={…}`."""
+    rows = services.publish_many([said(payload=payloads.get(f"n{n}", {})) for n in range(count)])
+    Message.objects.update(created_at=timezone.now() - timedelta(seconds=5))
+    return rows
+
+
+@pytest.mark.django_db
+def test_who_handles_some_of_a_long_line_goes_on_with_it(heard: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of messages that travel singly would cost a task and a commit each. Those of others are left alone."""
+    monkeypatch.setattr(receiving, "ROUND_SECONDS", 60.0)  # however slow the machine, the pace allows what there is
+    rows = in_line(30)
+    Message.objects.filter(pk=rows[7].pk).update(attempts=1)
+    Message.objects.filter(pk=rows[8].pk).update(losses=1)
+
+    with CaptureQueriesContext(connection) as asked:
+        counts = [receive(rows[0]), receive(rows[1])]
+
+    own = [
+        query for query in asked.captured_queries if "messaging_" in query["sql"] and "FOR UPDATE" not in query["sql"]
+    ]
+    assert (counts, effects()) == ([28, 0], 28)
+    assert len(own) < 15
+    assert {row.number for row in Message.objects.exclude(state="handled")} == {rows[7].number, rows[8].number}
+
+
+@pytest.mark.django_db
+def test_what_has_just_come_forms_no_line(heard: list[Any]) -> None:
+    """Its own task is on its way, and nobody gains by doing its work before."""
+    rows = services.publish_many([said() for _ in range(5)])
+
+    assert [receive(rows[0]), receive(rows[1])] == [1, 1]
+
+
+@pytest.mark.django_db
+def test_one_that_fails_in_a_line_is_undone_alone(heard: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others of its round are handled once all the same, and it keeps two tries."""
+    monkeypatch.setattr(receiving, "ROUND_SECONDS", 60.0)
+    rows = in_line(10, n4={"break": 1})
+
+    counts = [receive(row) for row in rows[:4]]
+
+    assert (counts, effects()) == ([9, 0, 0, 0], 9)
+    failed = Message.objects.get(pk=rows[4].pk)
+    assert (failed.state, failed.attempts) == ("waiting", 1)
+
+
+@pytest.mark.django_db
+def test_a_message_that_kills_its_workers_leaves_the_line(heard: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each task before it would die of it, one after the other."""
+    monkeypatch.setattr(receiving, "ROUND_SECONDS", 60.0)
+    rows = in_line(10)
+    deadly, living, calls = rows[5], receiving.call, list[int]()
+
+    def kill(handler: handlers.Handler, row: Message, worker: str) -> None:
+        if row.number == deadly.number:
+            calls.append(row.number)
+            raise Killed
+        living(handler, row, worker)
+
+    monkeypatch.setattr(receiving, "call", kill)
+    for row in rows:
+        for redelivered in (False, True, True, True):
+            with suppress(Killed):
+                receive(row, redelivered=redelivered)
+
+    states = [Message.objects.get(pk=row.pk).state for row in rows]
+    assert (states.count("handled"), states[5], effects()) == (9, "dead", 9)
+    assert len(calls) == 4  # once in the line, three times of its own
 
 
 @pytest.mark.django_db
@@ -311,6 +387,112 @@ def test_a_message_outlives_a_broker_that_is_away(settings: Any, monkeypatch: py
     assert (while_away, back_again) == ((0, "waiting"), (1, "sent"))
 
 
+@pytest.mark.django_db
+def test_an_outage_of_the_broker_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A line every two seconds for a night hides everything else that happened in it."""
+    with closing(Wire(app, "amqp://guest:guest@127.0.0.1:1//")) as wire:
+        for _ in range(3):
+            services.publish(said())
+            Message.objects.update(due_at=timezone.now())
+            assert send_due(wire, HOLDER) == 0
+
+    assert caplog.text.count("The broker is away") == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waits_in_a_queue_that_is_served_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch, heard: list[Any]
+) -> None:
+    """Sending it again makes a long queue longer. What was overtaken, or stands where nothing moves, is lost."""
+    monkeypatch.setattr(fast_lane.Lane, "offer", lambda *_: None)
+    now, sent = timezone.now(), dict[str, Message]()
+    for name, seconds_ago in {"overtaken": 90, "heard": 70, "in line": 65}.items():
+        sent[name] = services.publish(said(payload={"n": 1}))
+        sent_at = now - timedelta(seconds=seconds_ago)
+        Message.objects.filter(pk=sent[name].pk).update(state="sent", sent_at=sent_at, sends=1, due_at=now)
+    receive(sent["heard"])
+
+    served = [row.number for row in outbox.claim(10, holder=HOLDER, now=now)]
+    later = now + timedelta(seconds=120)
+    stopped = [row.number for row in outbox.claim(10, holder=HOLDER, now=later)]
+
+    assert served == [sent["overtaken"].number]
+    assert stopped == [sent["overtaken"].number, sent["in line"].number]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_left_twice_says_nothing_of_where_its_queue_stands(
+    monkeypatch: pytest.MonkeyPatch, heard: list[Any]
+) -> None:
+    """Its first letter came, and its second left late: it would make the whole line look lost, and be sent again."""
+    monkeypatch.setattr(fast_lane.Lane, "offer", lambda *_: None)
+    now = timezone.now()
+    twice, once = services.publish(said(payload={"n": 1})), services.publish(said(payload={"n": 2}))
+    Message.objects.update(state="sent", sent_at=now - timedelta(seconds=70), sends=1, due_at=now)
+    Message.objects.filter(pk=twice.pk).update(sent_at=now, sends=2)
+    receive(twice)
+
+    claimed = outbox.claim(10, holder=HOLDER, now=now)
+
+    assert claimed == []
+    assert Message.objects.get(pk=once.pk).due_at == now + outbox.RESEND
+
+
+@pytest.mark.django_db
+def test_what_a_broker_may_still_hold_is_asked_about_a_while_after_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, heard: list[Any]
+) -> None:
+    """Who handles it needs a moment to connect. What never left goes soon."""
+    monkeypatch.setattr(fast_lane.Lane, "offer", lambda *_: None)
+    now = timezone.now()
+    held, new = services.publish(said(payload={"n": 1})), services.publish(said(payload={"n": 2}))
+    Message.objects.update(due_at=now)
+    Message.objects.filter(pk=held.pk).update(state="sent", sent_at=now - timedelta(seconds=70), sends=1)
+
+    outbox.wait_for_broker(outbox.claim(10, holder=HOLDER, now=now), "away", now=now)
+
+    waits = {row.number: row.due_at - now for row in Message.objects.all()}
+    assert waits == {held.number: outbox.ASKED_PAUSE, new.number: outbox.REFUSED_PAUSE}
+
+
+def test_behind_a_long_line_messages_travel_in_larger_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever handles them gains by it, and where a thousand wait nobody notices. Pain goes alone and at once."""
+    picture: dict[Channel, ChannelState] = {}
+    monkeypatch.setattr(queries, "last_picture", lambda: picture)
+
+    def paces() -> list[tuple[int, float]]:
+        return [(pace.together, pace.gather_seconds) for pace in (pace_of_pain(), pace_of_others())]
+
+    usual = paces()
+    picture[Channel.COMMAND] = ChannelState(100_000)
+    elsewhere = paces()
+    picture[Channel.ALGEDONIC] = ChannelState(1_000)
+
+    assert usual == [(1, 0.0), (50, 0.02)]
+    assert elsewhere == [(1, 0.0), (50, 1.0)]
+    assert paces() == [(10, 0.1), (50, 1.0)]
+    letters = [Letter((number,), "algedonic", "task", 2 * (number % 2)) for number in range(6)]
+    assert [letter.numbers for letter in chunked(letters, 50, pain=2)] == [(0, 2), (4,), (1, 3), (5,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_failed_before_it_was_marked_keeps_its_next_try(heard: list[Any]) -> None:
+    """The fast lane writes down late what left; that must not put off a retry, or open again what was handled."""
+    failed, handled, waiting = (services.publish(said(payload=payload)) for payload in ({"break": 1}, {}, {}))
+    fast_lane.settle()
+    Message.objects.update(state="waiting", sends=0, sent_at=None, claimed_by=None, due_at=timezone.now())
+    receive(failed)
+    receive(handled)
+    due_at = Message.objects.get(pk=failed.pk).due_at
+
+    outbox.mark(Outcome(confirmed=[outbox.letter_of(row) for row in (failed, handled, waiting)]))
+
+    rows = {row.pk: row for row in Message.objects.all()}
+    assert (rows[failed.pk].state, rows[failed.pk].due_at) == ("waiting", due_at)
+    assert [rows[each.pk].state for each in (handled, waiting)] == ["handled", "sent"]
+    assert {row.sends for row in rows.values()} == {1}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_relay_leaves_what_another_one_leased() -> None:
     """Two relays side by side share the work."""
@@ -345,3 +527,28 @@ def test_a_message_goes_round_through_a_real_worker(worker: object, heard: list[
     wait_for(lambda: Message.objects.get().state == "handled")
 
     assert (heard, effects()) == ([{"n": 1}], 1)
+
+
+@pytest.mark.django_db
+def test_how_many_messages_there_were_outlives_their_rows() -> None:
+    """A counter that fell when old messages are deleted would look like a restart, and count everything once more."""
+    system = make_system()
+    now = timezone.now()
+    old = now - services.KEEP - timedelta(hours=1)
+
+    def total() -> list[tuple[int, str, str, str, int]]:
+        return queries.message_totals([system.pk])
+
+    for moment in (old, old, now):
+        make_message(system=system, state=Message.State.HANDLED, created_at=moment, count=2)
+    before = total()
+    services.tally(now=now)
+    tallied = total()
+    services.forget_old(now=now)
+    services.tally(now=now)
+    make_message(system=system, created_at=now)
+
+    assert before == tallied == [(system.pk, "coordination", "s2", "s1", 6)]
+    assert total() == [(system.pk, "coordination", "s2", "s1", 7)]
+    assert Message.objects.count() == 2
+    assert MessageTally.objects.count() == 1

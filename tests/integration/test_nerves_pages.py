@@ -384,6 +384,18 @@ def test_events_are_found_by_each_filter(operator: Client) -> None:
     assert {query: positions(operator, query) for query in wanted} == wanted
 
 
+def test_a_search_for_text_says_where_it_looked_and_goes_on(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No index holds text: a page reads so many events, and says so, instead of the whole log."""
+    monkeypatch.setattr("subsystems.event_log.queries.SEARCHED", 5)
+    make_events(12)
+
+    page = operator.get("/dashboard/events/?q=thing").content.decode()
+
+    assert "looked for in events 8 to 12" in page
+    assert "before=8" in page
+    assert positions(operator, "q=thing&before=8") == [7, 6, 5, 4, 3]
+
+
 def test_events_are_paged_by_position(operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     """A page deep in the log costs what the first does, and new events do not move what is being read."""
     make_events(51)
@@ -428,6 +440,17 @@ def test_an_event_shows_all_of_its_data_and_leads_on(operator: Client) -> None:
     assert "more characters" in listing
     assert long in page
     assert "/dashboard/events/journey/?id=a%2Fb%3Fc" in page
+
+
+def test_a_journey_that_is_cut_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes the first steps for all of them looks in the wrong place."""
+    monkeypatch.setattr(journeys, "MOST", 2)
+    for _ in range(3):
+        make_message(correlation_id="c-9", system=root_system())
+
+    page = text_of(operator.get("/dashboard/events/journey/?id=c-9"))
+
+    assert "the first 2 messages" in page
 
 
 def test_a_journey_is_one_line_of_time_in_few_queries(

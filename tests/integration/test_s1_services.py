@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from alerts.models import AlertRule
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import services
@@ -20,7 +21,7 @@ from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, 
 from subsystems.s1_operations.queries import broker_url, fleet_body, unit_body
 from subsystems.telemetry.queries import latest
 from subsystems.telemetry.samples import Sample
-from tests.support.factories import make_unit, make_user
+from tests.support.factories import make_system, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
 DOWN = "redis://:s3cret-word@127.0.0.1:1/4"
@@ -204,7 +205,7 @@ def test_a_fleet_is_watched_though_its_broker_is_down() -> None:
     """And nothing that is stored in clear or shown has the password in it."""
     fleet = services.watch_fleet(root_system(), DOWN)
 
-    assert fleet.name == "127.0.0.1/4"
+    assert fleet.name == "4@127.0.0.1"
     assert fleet.last_error
     assert broker_url(fleet) == DOWN
     row = str(Fleet.objects.filter(pk=fleet.pk).values().get()) + str(fleet_body(fleet))
@@ -392,3 +393,44 @@ def test_units_are_paused_from_the_admin(client: Client) -> None:
     client.post("/admin/s1_operations/unit/", form)
 
     assert {unit.state for unit in Unit.objects.all()} == {Unit.State.PAUSED}
+
+
+def test_fleets_whose_units_could_be_called_alike_are_refused() -> None:
+    """The queue b/c of a fleet a, and the queue c of a fleet a/b: two things of one name."""
+    system = make_system()
+    Fleet.objects.create(system=system, name="a")
+    Fleet.objects.create(system=system, name="x/y")
+
+    for name in ("a/b", "x"):
+        with pytest.raises(Invalid) as refused:
+            services.watch_fleet(system, "redis://127.0.0.1:1/0", name=name)
+        assert refused.value.field == "name"
+
+
+def test_a_unit_with_rules_of_its_own_is_not_deleted() -> None:
+    """The rules would go with it, and nobody would know that nothing is watched any more."""
+    system = make_system()
+    fleet = Fleet.objects.create(system=system, name="shop")
+    unit = make_unit("shop/emails", kind="celery_queue", system=system, fleet=fleet)
+    AlertRule.objects.create(system=system, name="Mails wait", metric="ready", threshold=9, unit=unit)
+
+    for forget, what in ((services.forget_unit, unit), (services.forget_fleet, fleet)):
+        with pytest.raises(Refused, match="“Mails wait”") as refused:
+            forget(what)
+        assert refused.value.code == "in_use"
+
+    assert Unit.objects.filter(pk=unit.pk).exists()
+    AlertRule.objects.all().delete()
+    services.forget_fleet(fleet)
+    assert not Unit.objects.filter(pk=unit.pk).exists()
+
+
+def test_a_system_goes_with_its_rules() -> None:
+    """Whoever deletes all of it means all of it."""
+    system = make_system()
+    unit = make_unit(system=system)
+    AlertRule.objects.create(system=system, name="r", metric="m", threshold=9, unit=unit)
+
+    system.delete()
+
+    assert not AlertRule.objects.exists()

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from subsystems.kernel import triggerable as register
 from subsystems.kernel.errors import Invalid, NotListed
-from subsystems.kernel.triggerable import Arguments, triggerable
+from subsystems.kernel.triggerable import Arguments, tell_progress, triggerable
 from subsystems.messaging.models import Message
 from subsystems.s3_control import services
 from subsystems.s3_control.models import TaskRun
@@ -39,6 +39,12 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> None:
     def nul(arguments: Arguments) -> str:
         """Return what PostgreSQL cannot store."""
         return "a\0b"
+
+    @triggerable("test.counts")
+    def counts(arguments: Arguments) -> None:
+        """Tell how far it is."""
+        for done in range(4):
+            tell_progress(done, 3)
 
 
 def test_a_message_carries_only_the_id_of_the_run() -> None:
@@ -119,6 +125,30 @@ def test_a_run_whose_worker_died_ends() -> None:
 
     run.refresh_from_db()
     assert (given_up, run.state) == (1, "failed")
+
+
+def test_a_run_that_tells_its_progress_is_not_given_up() -> None:
+    """The first archive of a year takes longer than anybody waits for a sign of life."""
+    run = services.trigger("diagnostics.echo", {}, by=None)
+    hour_ago = timezone.now() - timedelta(hours=1)
+    TaskRun.objects.update(state="running", started_at=hour_ago, heard_at=timezone.now() - timedelta(minutes=9))
+
+    alive = services.give_up_lost(now=timezone.now())
+    silent = services.give_up_lost(now=timezone.now() + timedelta(minutes=2))
+
+    run.refresh_from_db()
+    assert (alive, silent, run.state) == (0, 1, "failed")
+
+
+def test_how_far_a_run_is_can_be_followed(listed: None) -> None:
+    """Whoever triggered it sees how much is left."""
+    run = services.trigger("test.counts", {}, by=None)
+
+    services.run(str(run.pk), worker="w1")
+
+    run.refresh_from_db()
+    assert run.state == "succeeded"
+    assert run_body(run)["progress"] == {"done": 3, "total": 3}
 
 
 def test_a_run_as_json_has_everything_to_follow_it() -> None:

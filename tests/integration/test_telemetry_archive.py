@@ -16,8 +16,9 @@ from subsystems.recursion.models import System
 from subsystems.telemetry import archive_files, archiving, cold, queries, registry, retention, tiers, warm
 from subsystems.telemetry.archive_files import ArchiveDamaged
 from subsystems.telemetry.columns import Pieces, as_pieces, columns, grouped
-from subsystems.telemetry.models import ArchivedDay, Rollup
+from subsystems.telemetry.models import ArchivedDay
 from subsystems.telemetry.steps import DAY
+from subsystems.telemetry.store import hot_tier
 from tests.support.factories import make_system
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,11 @@ def minutes(series: list[int], *, days: int, start: int = MIDNIGHT, per_minute: 
     return grouped(as_pieces(columns(owners, np.tile(at, len(series)), values).ordered()), 60)
 
 
+def minutes_left() -> int:
+    """Return how many minutes the database still has, packed or not."""
+    return warm.count(0, MIDNIGHT + 400 * DAY)[0]
+
+
 def stored(system: System, *, days: int, names: int = 2) -> list[int]:
     wanted = [registry.Wanted("host-1", "m", {"core": str(n)}) for n in range(names)]
     ids = sorted(registry.series_ids(system.pk, wanted).values())
@@ -58,12 +64,12 @@ def test_a_day_is_in_the_archive_before_it_leaves_the_database(system: System, f
     stored(system, days=2)
 
     first = archiving.archive_due(now=MIDNIGHT + 2 * DAY + 7200)
-    left_at_first = Rollup.objects.count()
+    left_at_first = minutes_left()
     second = archiving.archive_due(now=MIDNIGHT + DAY + WEEK)
 
     assert (first.written, first.verified, first.moved) == (2, 2, 0)
     assert (second.written, second.moved) == (0, 1)
-    assert Rollup.objects.count() == left_at_first // 2
+    assert minutes_left() == left_at_first // 2
     assert [known.state for known in ArchivedDay.objects.order_by("day")] == ["moved", "verified"]
 
 
@@ -110,6 +116,7 @@ def test_every_tool_can_read_the_files(system: System, folder: Path) -> None:
     assert table[0] | {"series": 0} == {
         "system": system.slug, "source": "host-1", "metric": "m", "labels": 'core="0"', "series": 0,
         "at": MIDNIGHT, "count": 12, "places": 1, "sum": None, "min": None, "max": None, "last": None,
+        "hour_sketch": None,
         "min_scaled": table[0]["min_scaled"], "max_scaled": 11, "last_scaled": 11, "sum_scaled": 66,
     }  # fmt: skip
 
@@ -142,7 +149,7 @@ def test_a_damaged_file_keeps_its_day_in_the_database(
 ) -> None:
     """A disk that lies must not cost a day; the mistake is told, and the day is written anew the next time."""
     stored(system, days=1)
-    rows = Rollup.objects.count()
+    rows = minutes_left()
     put = archive_files.Archive._put
 
     def put_and_harm(self: archive_files.Archive, unfinished: str, path: str) -> None:
@@ -155,7 +162,7 @@ def test_a_damaged_file_keeps_its_day_in_the_database(
         with pytest.raises(ArchiveDamaged):
             archiving.archive_due(now=MIDNIGHT + DAY + WEEK)
 
-    assert Rollup.objects.count() == rows
+    assert minutes_left() == rows
     assert archiving.archive_due(now=MIDNIGHT + DAY + WEEK).moved == 1
 
 
@@ -207,7 +214,7 @@ def test_without_an_archive_minutes_go_after_their_week(system: System, settings
     kept = retention.forget(now=MIDNIGHT + DAY + WEEK)
     settings.ARCHIVE_URL = ""
 
-    assert (kept, Rollup.objects.count()) == (0, 480)
+    assert (kept, minutes_left()) == (0, 480)
     assert retention.forget(now=MIDNIGHT + DAY + WEEK) == 480
 
 
@@ -238,3 +245,15 @@ def test_the_manifest_names_the_file_and_its_checksum(system: System, folder: Pa
     assert written is not None
     assert (written.rows, written.samples) == (480, 480 * 12)
     assert (folder / written.path).stat().st_size == written.bytes
+
+
+def test_a_day_whose_samples_wait_is_not_archived(system: System, folder: Path) -> None:
+    """A roll-up that was held up must not find its day gone."""
+    ids = stored(system, days=1)
+    hot_tier().append(columns(ids[:1], [MIDNIGHT + 1800.0], [1.0]))
+
+    waits = archiving.archive_due(now=MIDNIGHT + DAY + 7200).written
+    tiers.roll_up(now=MIDNIGHT + DAY)
+    goes_on = archiving.archive_due(now=MIDNIGHT + DAY + 7200)
+
+    assert (waits, goes_on.written) == (0, 1)

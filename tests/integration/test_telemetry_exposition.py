@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -22,8 +24,10 @@ from subsystems.telemetry import services
 from subsystems.telemetry.memory import MemoryHotTier
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.store import use_tier
+from subsystems.variety import gathering
+from subsystems.variety import services as variety
 from tests.support.factories import make_message, make_system, make_token, make_unit, make_user
-from vsm_site.exposition import metrics_view
+from vsm_site.exposition.view import metrics_view
 
 pytestmark = pytest.mark.django_db
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -54,7 +58,12 @@ def assess(system: System, *, score: float | None, age: timedelta = timedelta(0)
         assessed_at=moment,
         score=score,
         status="normal",
-        subsystems={"s1": {"score": 0.75, "status": "degraded"}, "s4": {"score": None, "status": "unknown"}},
+        overall_health=score,
+        subsystems={
+            "s1": {"score": 0.75, "status": "degraded", "measures": {"unit_count": 3, "average_health": None}},
+            "s2": {"score": 1.0, "status": "healthy", "measures": {"coordination_lag_seconds": 0.25, "lost_total": 2}},
+            "s4": {"score": None, "status": "unknown", "measures": {"unheard_fleets": ["a"]}},
+        },
     )
 
 
@@ -68,6 +77,103 @@ def test_viability_and_health_are_those_of_the_last_assessment() -> None:
     assert found["vsm_viability_score", (("system", "main"),)] == 0.8
     assert found["vsm_system_health", (("subsystem", "s1"), ("system", "main"))] == 75.0
     assert ("vsm_system_health", (("subsystem", "s4"), ("system", "main"))) not in found
+
+
+def test_the_cards_of_the_subsystems_show_what_they_were_scored_from() -> None:
+    """`vsm_system1_…` to `vsm_system5_…`, `vsm_overall_…`: numbers alone, under names that a gauge may have."""
+    assess(root_system(), score=0.9)
+
+    found = {name: value for (name, _), value in values(scrape(make_token()[1])).items()}
+
+    cards = {name: value for name, value in found.items() if name.startswith(("vsm_system1", "vsm_system2", "vsm_sys"))}
+    assert cards["vsm_system1_units"] == 3
+    assert cards["vsm_system2_lost_total_now"] == 2
+    assert not [name for name in cards if "average" in name or "unheard" in name]
+    assert (found["vsm_coordination_lag"], found["vsm_coordination_lag_seconds"]) == (250.0, 0.25)
+    assert found["vsm_overall_health"] == 0.9
+
+
+def test_what_units_do_is_shown_with_its_errors_and_durations() -> None:
+    """The documented four: operations, errors by type, response times (milliseconds and seconds), messages."""
+    now = timezone.now().timestamp()
+    charge = {"operation": "charge"}
+    fleet = Fleet.objects.create(system=root_system(), name="shop")
+    make_unit("shop/celery@a", kind="celery_worker", fleet=fleet)
+    samples = {
+        "shop/celery@a": [Sample("processed_total", now, 12.0), Sample("failed_total", now, 2.0)],
+        "billing": [
+            Sample("operations_total", now, 5.0, charge),
+            Sample("operation_errors_total", now, 1.0, {**charge, "error": "Declined"}),
+        ],
+    }
+    services.record(samples, system_id=root_system().pk)
+    make_message(system=root_system(), count=3)
+
+    found = values(scrape(make_token()[1]))
+
+    def of(name: str, **labels: str) -> float:
+        return found[name, tuple(sorted({"system": "main", **labels}.items()))]
+
+    assert of("vsm_operations_total", unit="shop/celery@a", operation="task") == 12
+    assert of("vsm_operations_total", unit="billing", operation="charge") == 5
+    assert of("vsm_errors_total", unit="shop/celery@a", operation="task", type="failed") == 2
+    assert of("vsm_errors_total", unit="billing", operation="charge", type="Declined") == 1
+    assert of("vsm_messages_total", channel="coordination", sender="s2", recipient="s1") == 3
+
+
+def test_operations_that_were_told_one_by_one_have_their_durations() -> None:
+    """A histogram can be added up over units; the documented name is in milliseconds, the other in seconds."""
+    root_system()
+    for duration, outcome in ((4.0, "ok"), (80.0, "ok"), (700.0, "Declined")):
+        gathering.operation_ended("billing", "charge", outcome=outcome, duration_ms=duration)
+    now = timezone.now().timestamp()
+    total = Sample("operations_total", now, 99.0, {"operation": "charge"})  # the same, told as a total as well
+    services.record({"billing": [total]}, system_id=root_system().pk)
+    gathering.flush()
+    variety.merge(now=timezone.now() + timedelta(seconds=15))
+
+    found = values(scrape(make_token()[1]))
+
+    place = {"operation": "charge", "system": "main", "unit": "billing"}
+
+    def of(name: str, **labels: str) -> float:
+        return found[name, tuple(sorted({**place, **labels}.items()))]
+
+    assert of("vsm_operations_total") == 3
+    assert of("vsm_errors_total", type="failed") == 1
+    seconds = [of("vsm_response_time_seconds_bucket", le=le) for le in ("0.005", "0.05", "0.1", "1.0", "+Inf")]
+    assert seconds == [1, 1, 2, 3, 3]
+    assert of("vsm_response_time_bucket", le="100.0") == 2
+    assert of("vsm_response_time_sum") == pytest.approx(784.0)
+    assert of("vsm_response_time_seconds_sum") == pytest.approx(0.784)
+
+
+def test_names_from_outside_cannot_make_a_page_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound rows are left out, and how many is said."""
+    monkeypatch.setattr("vsm_site.exposition.operations.MAX_LABELLED", 3)
+    now = timezone.now().timestamp()
+    told = [Sample("operations_total", now, 1.0, {"operation": f"o{n}"}) for n in range(5)]
+    services.record({"a": told}, system_id=root_system().pk)
+
+    found = values(scrape(make_token()[1]))
+
+    assert len([name for name, _ in found if name == "vsm_operations_total"]) == 3
+    assert found["vsm_self_exposition_left_out", ()] == 2
+
+
+def test_a_scrape_asks_as_often_for_many_systems_as_for_one() -> None:
+    """Each query of a scrape is one for all systems."""
+    root_system()
+    _, secret = make_token()
+    scrape(secret)  # a token's first use is written down
+    with CaptureQueriesContext(connection) as one:
+        scrape(secret)
+    for _ in range(5):
+        assess(make_system(), score=0.5)
+    with CaptureQueriesContext(connection) as many:
+        scrape(secret)
+
+    assert len(many) <= len(one)
 
 
 def test_an_old_assessment_does_not_pass_for_now() -> None:
@@ -188,4 +294,4 @@ def test_prometheus_may_ask_for_open_metrics() -> None:
     names = {family.name for family in parse_open(answer.content.decode())}
 
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-    assert {"vsm_viability_score", "vsm_self_dropped_samples"} <= names
+    assert {"vsm_viability_score", "vsm_self_ingest_refused", "process_cpu_seconds"} <= names

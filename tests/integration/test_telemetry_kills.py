@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from subsystems.recursion.models import System
-from subsystems.telemetry import archive_files, archiving, queries, registry, tiers, warm
+from subsystems.telemetry import archive_files, archiving, queries, registry, steps, tiers, warm
 from subsystems.telemetry.columns import as_pieces, columns, grouped
 from subsystems.telemetry.models import ArchivedDay, DueWindow, FiveMinuteRollup, HourRollup, Rollup
 from subsystems.telemetry.steps import DAY
@@ -129,5 +129,5 @@ def test_archiving_killed_at_any_step_tears_nothing(system: System, settings: An
     assert 20 < deaths < MOST_STEPS
     assert set(report.to_wire().values()) == {0}
     assert [known.state for known in ArchivedDay.objects.all()] == ["moved", "moved"]
-    assert (Rollup.objects.count(), totals(HourRollup)[0]) == (0, len(owners))
+    assert (warm.count(0, now), warm.count(0, now, steps.HOUR)) == ((0, 0), (2 * 48, len(owners)))
     assert len(list((tmp_path / "archive" / "minutes").rglob("*.parquet"))) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 import time_machine
@@ -13,11 +14,13 @@ from django.test.utils import CaptureQueriesContext
 
 from subsystems.kernel.errors import Invalid, TransientError
 from subsystems.recursion.models import System
-from subsystems.telemetry import queries, registry, retention, services, tasks, tiers
+from subsystems.telemetry import queries, registry, retention, services, tasks, tiers, warm
+from subsystems.telemetry.aggregates import parse
 from subsystems.telemetry.columns import Columns
 from subsystems.telemetry.memory import MemoryHotTier
-from subsystems.telemetry.models import ArchivedDay, FiveMinuteRollup, HourRollup, Rollup, Series
+from subsystems.telemetry.models import ArchivedDay, Rollup, Series
 from subsystems.telemetry.samples import Sample
+from subsystems.telemetry.steps import STEPS
 from subsystems.telemetry.store import hot_tier, use_tier
 from tests.support.factories import make_system, make_user
 
@@ -223,9 +226,9 @@ def test_minutes_go_after_a_week_by_whole_days(system: System) -> None:
 
     kept = retention.forget(now=NOON + 7 * 86_400)
 
-    assert (kept, Rollup.objects.count()) == (0, 30)
+    assert (kept, warm.count(0, NOON + 3600)) == (0, (30, 30))
     assert retention.forget(now=NOON + 8 * 86_400) == 30
-    assert (Rollup.objects.count(), FiveMinuteRollup.objects.count(), HourRollup.objects.count()) == (0, 6, 1)
+    assert [warm.count(0, NOON + 3600, step) for step in STEPS.values()] == [(0, 0), (6, 30), (1, 30)]
 
 
 def test_a_query_reads_both_tiers_without_overlap(system: System) -> None:
@@ -264,6 +267,7 @@ def test_a_query_just_after_a_restart_still_shows_the_last_hour(system: System) 
         "tiers": ["warm"],
         "complete": True,
         "exact": True,
+        "error": 0.0,
         "parts": [{"tier": "recent", "step": 60, "from": NOON, "to": NOON + 120}],
     }
 
@@ -313,7 +317,7 @@ def test_a_range_older_than_the_retention_is_called_incomplete(system: System) -
 @pytest.mark.parametrize(
     ("fields", "at_fault"),
     [
-        pytest.param({"agg": "p99"}, "agg", id="an unknown aggregate"),
+        pytest.param({"agg": "p100"}, "agg", id="an unknown aggregate"),
         pytest.param({"start": NOON + 100}, "from", id="an end before its start"),
         pytest.param({"step": 0}, "step", id="no step"),
         pytest.param({"step": 0.001}, "step", id="more points than anybody can see"),
@@ -369,7 +373,7 @@ def test_reading_costs_the_same_queries_however_many_series(system: System) -> N
             queries.query([system.pk], "m", start=NOON - 60, end=NOON + 1, step=5, now=NOON)
         counts.append(len(captured))
 
-    assert counts == [6, 6]
+    assert counts == [8, 8]  # of the minutes twice the rows and the chunks
 
 
 def test_anybody_who_may_trigger_can_roll_up_now() -> None:
@@ -404,3 +408,44 @@ def test_the_admin_shows_series_and_days_and_changes_none(client: Client, system
     assert page.status_code == 200
     assert "1 result" in page.content.decode()
     assert not site.get_model_admin(model).has_add_permission(page.wsgi_request)
+
+
+def test_late_samples_and_clocks_that_are_ahead_are_counted(system: System) -> None:
+    """They are kept, and what is wrong with a clock shows before its samples are refused."""
+    samples = [Sample("m", NOON + offset, 1.0) for offset in (-90.0, -61.0, -5.0, 0.0, 3.0)]
+
+    outcome = services.record({"host-1": samples}, system_id=system.pk, now=NOON)
+
+    assert outcome.rejected == []
+    assert {"late_samples": 2, "ahead_samples": 1}.items() <= hot_tier().counters().items()
+
+
+def test_a_system_full_of_series_says_which_setting_it_is(system: System, settings: Any) -> None:
+    """The limit is the operator's to raise."""
+    settings.MAX_SERIES = 1
+    outcome = services.record({"a": [Sample("m", NOON, 1.0), Sample("n", NOON, 1.0)]}, system_id=system.pk, now=NOON)
+
+    assert [(each.code, "VSM_MAX_SERIES" in each.detail) for each in outcome.rejected] == [("series_limit", True)]
+
+
+@pytest.mark.parametrize("agg", ["avg", "p95"])
+def test_fifty_panels_cost_as_many_queries_as_one(system: System, agg: str) -> None:
+    """A dashboard asks once, whatever is on it."""
+    services.record(
+        {f"h-{n}": [Sample("m", NOON - 60 * k, 1.0) for k in range(9)] for n in range(50)},
+        system_id=system.pk,
+        now=NOON,
+    )
+    tiers.roll_up(now=NOON)
+    counts = []
+    for panels in (1, 50):
+        asked = [
+            queries.Request((system.pk,), "m", NOON - 7 * 86_400 + 60 * n, NOON, 3600, parse(agg), f"h-{n}")
+            for n in range(panels)
+        ]
+        with CaptureQueriesContext(connection) as captured:
+            queries.answer(asked, now=NOON)
+        counts.append(len(captured))
+
+    assert counts[0] <= 8
+    assert counts[1] <= counts[0] + 6  # for the edges of ranges that begin at odd minutes

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -21,6 +18,7 @@ from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import services
 from subsystems.telemetry import queries
 from tests.support.factories import make_token
+from tests.support.serving import serving
 from tests.support.waiting import wait_for
 from vsm_client import Client
 from vsm_site.doors import DOORS
@@ -56,15 +54,8 @@ def flaky() -> Flaky:
 
 @pytest.fixture
 def url(flaky: Flaky) -> Iterator[str]:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        bound.listen()
-        server = uvicorn.Server(uvicorn.Config(flaky, lifespan="off", log_config=None))
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(5)
+    with serving(flaky) as address:
+        yield address
 
 
 @pytest.fixture

@@ -16,14 +16,15 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from subsystems.fleets.listening import FleetReceiver
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import collection, services
 from subsystems.s1_operations.adapters.base import FleetRef
 from subsystems.s1_operations.adapters.celery_link import Link, close_links
 from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s1_operations.queries import broker_url, fleet_ref
-from subsystems.s1_operations.receiver import FleetReceiver
 from subsystems.telemetry.queries import latest
+from tests.support.brokers import fleet_broker
 from tests.support.watched_app import eventually, producer, watched_worker
 from tests.support.writers import hang_up
 
@@ -34,7 +35,7 @@ BROKERS = ["amqp", "redis"]
 @pytest.fixture
 def url(request: pytest.FixtureRequest) -> str:
     """The address of a broker of the wanted kind; Redis by a database that the platform does not use."""
-    return settings.BROKER_URL if request.param == "amqp" else f"{settings.REDIS_URL.rstrip('/0123456789')}/9"
+    return fleet_broker(request.param)
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_events_tell_how_tasks_end_and_who_says_goodbye(fleet: Fleet, url: str) 
     offline: list[str] = []
 
     def listen() -> None:
-        report = receiver.report()
+        report = receiver.take().report
         told.update(report.metrics)
         offline.extend(report.offline)
         Event().wait(0.05)

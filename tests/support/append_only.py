@@ -1,19 +1,16 @@
-"""Getting behind the triggers that keep the event log append-only: to empty a test's database, and to tamper.
+"""Getting behind the triggers that keep the event log and actions append-only: to empty a test's database, to tamper.
 
-The fixture is for every test, so that each flush of a test's database knows. The platform itself has no such switch.
+The platform itself has no such switch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import pytest
 from django.db import connection, transaction
-from django.db.backends.base.operations import BaseDatabaseOperations
 
-TABLES = ("event_log_event", "event_log_eventcheckpoint")
+TABLES = ("event_log_event", "event_log_eventcheckpoint", "s3_control_action")
 
 
 @contextmanager
@@ -40,16 +37,3 @@ def _drop() -> list[str]:
         for name, _ in found:
             cursor.execute(f"DROP TRIGGER {name}")
         return [sql for _, sql in found]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def emptied_event_log() -> Iterator[None]:
-    plain = BaseDatabaseOperations.execute_sql_flush
-
-    def flush(self: BaseDatabaseOperations, sql_list: Sequence[str]) -> Any:
-        with triggers_off():
-            return plain(self, sql_list)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush)
-        yield

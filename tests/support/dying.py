@@ -7,6 +7,7 @@ leaves behind: open transactions, unfinished files, and nothing tidied up.
 from __future__ import annotations
 
 import os
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -33,35 +34,56 @@ class Step:
         return found
 
 
-class Filesystem:
-    """A filesystem of pyarrow each of whose calls is a step."""
-
-    STEPS = {"create_dir", "open_output_stream", "move", "delete_file", "open_input_stream", "open_input_file"}
+class Stream:
+    """A file that is being written: each block is a step, and so is its end."""
 
     def __init__(self, real: Any, step: Step) -> None:
         self._real, self._step = real, step
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._step.run(self._real.close)
+
+    def write(self, data: bytes) -> int:
+        return int(self._step.run(self._real.write, data))
+
+
+class Filesystem:
+    """A filesystem of pyarrow each of whose calls is a step, with *blocks* also each block that is written."""
+
+    STEPS = {"create_dir", "open_output_stream", "move", "delete_file", "open_input_stream", "open_input_file"}
+
+    def __init__(self, real: Any, step: Step, *, blocks: bool = False) -> None:
+        self._real, self._step, self._blocks = real, step, blocks
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._real, name)
         if name not in self.STEPS:
             return found
+        if self._blocks and name == "open_output_stream":
+            return lambda *args, **options: Stream(self._step.run(found, *args, **options), self._step)
         return lambda *args, **options: self._step.run(found, *args, **options)
 
 
-def dies_at(k: int, work: Callable[[Step], object], *, after: bool = False) -> bool:
-    """Do *work* in a process that dies at step *k*; return False when there were fewer steps."""
+def dies_at(k: int, work: Callable[[Step], object], *, after: bool = False, statements: bool = True) -> bool:
+    """Do *work* in a process that dies at step *k*; return False when there were fewer steps.
+
+    Each of its *statements* in the database is a step, unless it is told otherwise.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # newer versions warn of every fork beside threads
         child = os.fork()
     if child == 0:
-        _die_in_child(Step(k, after=after), work)
+        _die_in_child(Step(k, after=after), work, statements)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     assert code in (DIED, SURVIVED), f"the child ended with {code}"
     return code == DIED
 
 
-def _die_in_child(step: Step, work: Callable[[Step], object]) -> None:
+def _die_in_child(step: Step, work: Callable[[Step], object], statements: bool) -> None:
     code = FAILED
     try:
         for connection in connections.all():
@@ -70,8 +92,11 @@ def _die_in_child(step: Step, work: Callable[[Step], object]) -> None:
             connection.connect()
             if connection.vendor == "postgresql":
                 connection.cursor().execute("SET application_name = 'dying'")
-            connection.execute_wrappers.append(lambda run, *args: step.run(run, *args))
+            if statements:
+                connection.execute_wrappers.append(lambda run, *args: step.run(run, *args))
         work(step)
         code = SURVIVED
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()  # the parent only learns that it failed
     finally:
         os._exit(code)

@@ -48,7 +48,11 @@ class Platform:
                 [sys.executable, "manage.py", "vsm"], cwd=ROOT, env=self._environment(home), stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        until(self._answers, seconds=START_SECONDS, what="the platform answers")
+        try:
+            until(self._answers, seconds=START_SECONDS, what="the platform answers")
+        except AssertionError:
+            self._kill()
+            raise
 
     def stop(self) -> int:
         """Interrupt it as a person would, and return its exit status."""
@@ -56,9 +60,12 @@ class Platform:
         try:
             return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            return self._process.wait(STOP_SECONDS)
+            return self._kill()
+
+    def _kill(self) -> int:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait(STOP_SECONDS)
 
     def push(self, source: str, **values: float) -> None:
         """Send one sample per metric, as an agent does."""
@@ -70,13 +77,21 @@ class Platform:
         """Send one message, as a program does."""
         self._post("/api/v1/messages/", message)
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    def trigger(self, task: str) -> None:
+        """Ask a worker to run *task* now, instead of waiting until it is due."""
+        self._post(f"/api/v1/tasks/{task}/trigger/", {})
+
+    def token(self) -> str:
+        """Return the secret of a token that pushes and operates."""
         if not self._token:
             wanted = {"name": "agent", "scopes": ["ingest", "operate"]}
             made = httpx.post(f"{self.url}/api/v1/tokens/", json=wanted, auth=("admin", PASSWORD))
             assert made.status_code == 201, made.text
             self._token = made.json()["secret"]
-        answer = httpx.post(self.url + path, json=body, headers={"Authorization": f"Bearer {self._token}"})
+        return self._token
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        answer = httpx.post(self.url + path, json=body, headers={"Authorization": f"Bearer {self.token()}"})
         assert answer.is_success, answer.text
         return answer
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from subsystems.s1_operations import adapters
 from subsystems.s1_operations.adapters import agent, base, celery_fleet, host, http
-from subsystems.s1_operations.adapters.celery_link import belongs, management_metrics
+from subsystems.s1_operations.adapters.celery_link import belongs, told_by_management
 
 
 class TideAdapter:
@@ -254,10 +254,24 @@ def test_the_management_api_adds_only_what_it_tells() -> None:
         {"name": "other"},
     ]
 
-    assert management_metrics(rows, {"orders", "mails"}, now=100.0) == {
+    assert told_by_management(rows, {"orders", "mails"}, now=100.0).metrics == {
         "orders": {"unacked": 3.0, "oldest_age_seconds": 10.0},
         "mails": {"unacked": 0.0},
     }
+
+
+def test_the_management_api_tells_rates_and_priorities() -> None:
+    """As RabbitMQ writes them; a queue without priorities has none."""
+    stats = {"publish_details": {"rate": 2.5}, "deliver_get_details": {"rate": 4.0}, "ack_details": {"rate": 3.0}}
+    rows = [
+        {"name": "orders", "message_stats": stats, "backing_queue_status": {"priority_lengths": {"0": 3, "9": 1}}},
+        {"name": "mails", "backing_queue_status": {"mode": "default"}},
+    ]
+
+    told = told_by_management(rows, {"orders", "mails"}, now=100.0)
+
+    assert told.metrics["orders"] == {"published_rate": 2.5, "delivered_rate": 4.0}
+    assert (told.levels, told.metrics["mails"]) == ({"orders": {0: 3.0, 9: 1.0}}, {})
 
 
 def test_an_agents_health_is_what_it_pushed_or_only_that_it_speaks() -> None:

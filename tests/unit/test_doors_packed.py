@@ -104,7 +104,7 @@ anything = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     changes=st.dictionaries(st.sampled_from(["source", "metrics", "at", "values", "labels", "system"]), anything),
     cut=st.integers(0, 80),

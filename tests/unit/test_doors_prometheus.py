@@ -67,7 +67,7 @@ def test_a_line_that_is_none_is_counted(line: bytes) -> None:
     assert (found.bad, values(found)) == (1, {"good{}": 1})
 
 
-patient = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
 lines = st.one_of(st.binary(max_size=30), st.sampled_from([b'a{b="c"} 1', b"a 1 2 3", b"a{,} 1"]))
 label_values = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 names = st.from_regex(r"l[a-z]{2,6}", fullmatch=True)

@@ -35,6 +35,9 @@ def after(*packets: bytes) -> dict[str, float]:
         pytest.param([b"a:1|c|@0.1"], {"statsd a{}": 10}, id="a sampled count stands for ten"),
         pytest.param([b"a:1|c\nb:2|c\n"], {"statsd a{}": 1, "statsd b{}": 2}, id="several lines"),
         pytest.param([b"g:5|g", b"g:+2|g", b"g:-3|g"], {"statsd g{}": 4}, id="a gauge and its steps"),
+        pytest.param([b"g:5|g\ng:+2|g\na:1|c\ng:5|g"], {"statsd a{}": 1, "statsd g{}": 5}, id="a gauge in its order"),
+        pytest.param([b"g:5|g\ng:+2|g\ng:+2|g"], {"statsd g{}": 9}, id="equal steps of a gauge"),
+        pytest.param([b"a:2|c|@0.5\n" * 3], {"statsd a{}": 12}, id="equal lines"),
         pytest.param([b"u:x|s", b"u:y|s", b"u:x|s"], {"statsd u{}": 2}, id="a set counts what differs"),
         pytest.param([b"a:1|c|#env:prod,up"], {'statsd a{env="prod",up="true"}': 1}, id="tags"),
         pytest.param([b"a:1|c|#service:shop"], {"shop a{}": 1}, id="a service is the source"),
@@ -54,6 +57,18 @@ def test_a_timer_has_a_count_a_sum_extremes_and_quantiles() -> None:
         'statsd t{quantile="0.5"}': 20, 'statsd t{quantile="0.9"}': 28,
         'statsd t{quantile="0.99"}': pytest.approx(29.8),
     }  # fmt: skip
+
+
+def test_equal_times_are_told_as_often_as_they_came() -> None:
+    """Equal lines are read once, whether they come together or apart."""
+    together, apart = after(b"\n".join([b"t:10|ms"] * 3 + [b"t:50|ms"])), after(*[b"t:10|ms"] * 3, b"t:50|ms")
+
+    assert together == apart
+    assert (together["statsd t_count{}"], together["statsd t_sum{}"], together['statsd t{quantile="0.5"}']) == (
+        4,
+        80,
+        10,
+    )
 
 
 def test_what_is_quiet_is_not_told_again_but_a_gauge_holds() -> None:
@@ -133,7 +148,7 @@ lines = st.one_of(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(packets=st.lists(st.lists(lines, max_size=4).map(b"\n".join), max_size=4))
 def test_no_packet_makes_it_stumble(packets: list[bytes]) -> None:
     """UDP comes from anywhere."""

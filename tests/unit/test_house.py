@@ -14,11 +14,20 @@ DOORS = {
     "tasks.py", "services.py", "queries.py", "models.py", "admin.py", "apps.py", "checks.py",
     "__init__.py", "live.py", "redis_sequence.py", "slots.py", "collection.py", "store.py", "memory.py",
     "redis_tier.py", "registry.py", "warm.py", "receiver.py", "evaluator.py", "lifecycle.py",
+    "transitions.py", "book.py", "feeding.py", "looking.py", "rehearsing.py", "exchange.py", "rule_forms.py",
     "limits.py", "redis_limiter.py", "rejections.py",
-    "fast_lane.py", "handlers.py", "inbound.py", "outbox.py", "receiving.py", "relay.py", "topology.py", "wire.py",
+    "fast_lane.py", "handlers.py", "inbound.py", "outbox.py", "reader.py", "receiving.py", "relay.py", "topology.py",
+    "wire.py",
     "bulk.py", "projections.py",
-    "emission.py", "aggregation.py", "canary.py", "recording.py",
+    "gathering.py",
+    "leading.py", "dispatch.py",
+    "fields.py", "listening.py", "reconciling.py", "emission.py", "aggregation.py", "canary.py", "recording.py",
     "partitions.py", "tiers.py", "retention.py", "cold.py", "archiving.py", "archive_files.py", "exporting.py",
+    "chunk_table.py", "packing.py", "merging.py",
+    "steering.py", "previews.py", "carrying.py", "standing.py", "captures.py",
+    "intake.py", "sorting.py", "flushing.py", "sending.py", "reporting.py",
+    "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py",
+    "rolling_up.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

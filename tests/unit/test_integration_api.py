@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +150,14 @@ def test_a_telemetry_handler_of_nothing_is_refused() -> None:
         telemetry_handler("test.telemetry", "vsm.variety.guessed")(lambda *_: None)
 
 
+@pytest.fixture
+def _none_broken() -> Iterator[None]:
+    plug_ins.forget_broken()
+    yield
+    plug_ins.forget_broken()
+
+
+@pytest.mark.usefixtures("_none_broken")
 def test_a_broken_project_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """One bad package must not keep the platform from starting."""
     points = [
@@ -160,3 +170,20 @@ def test_a_broken_project_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch,
 
     assert found == ["good"]
     assert "bad (nowhere.at_all)" in caplog.text
+    assert list(plug_ins.broken()) == ["vsm.operations: bad (nowhere.at_all)"]
+
+
+@pytest.mark.usefixtures("_none_broken")
+def test_a_module_that_breaks_does_not_silence_those_behind_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One application whose handlers cannot be imported must not take everybody's with it."""
+    for package, body in {"breaks": "1 / 0", "lacks": None, "works": "heard = True"}.items():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+        if body is not None:
+            (tmp_path / package / "handlers.py").write_text(body)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    plug_ins.load_modules("handlers", ["breaks", "lacks", "works"])
+
+    assert sys.modules["works.handlers"].heard
+    assert plug_ins.broken() == {"breaks.handlers": "ZeroDivisionError: division by zero"}

@@ -82,7 +82,7 @@ def test_a_key_has_the_same_owner_in_every_process() -> None:
     assert owners == ["colour", "colour", "large", "colour", "colour", "large"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(names=NAMES, newcomer=st.text(min_size=1, max_size=8), keys=st.lists(st.text(), max_size=50))
 def test_a_newcomer_takes_keys_over_and_moves_no_others(names: set[str], newcomer: str, keys: list[str]) -> None:
     """State that need not move must not: whoever had it still has it."""
@@ -92,7 +92,7 @@ def test_a_newcomer_takes_keys_over_and_moves_no_others(names: set[str], newcome
     assert all(after.owner(key) in {before.owner(key), newcomer} for key in keys)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(names=NAMES, keys=st.lists(st.text(), max_size=50))
 def test_who_leaves_gives_up_only_its_own_keys(names: set[str], keys: list[str]) -> None:
     """The loss of one handler must not cost the state of the others."""

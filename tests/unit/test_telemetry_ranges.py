@@ -72,19 +72,29 @@ def test_what_no_tier_reaches_is_known() -> None:
 
 @given(
     st.integers(1, 400 * DAY), st.integers(1, 100 * DAY), st.sampled_from([1, 7, 60, 90, 300, 900, 3600, 86_400]),
-    st.integers(-80, -8), st.booleans(),
+    st.integers(-80, -8),
 )  # fmt: skip
-def test_no_moment_is_answered_twice_or_by_nobody(ago: int, length: int, step: int, first: int, finest: bool) -> None:
+def test_no_moment_is_answered_twice_or_by_nobody(ago: int, length: int, step: int, first: int) -> None:
     """Whatever is asked, parts follow each other without gap or overlap as far as any tier reaches."""
     where = reach(moved=range(first, -7), archived_from=MIDNIGHT + first * DAY)
     start, end = float(NOW - ago), float(min(NOW, NOW - ago + length))
     if missing_before(start, where) or start >= end:
         return
 
-    found = parts(start, end, step, where, finest=finest)
+    found = parts(start, end, step, where)
 
     assert found[0].start <= start
     assert found[0].start > start - 3600
     for before, after in zip(found, found[1:], strict=False):
         assert before.end == after.start
     assert found[-1].end >= end
+
+
+def test_centuries_before_the_first_sample_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may ask from the year 1 on; going there day by day took seconds."""
+    looked_at: list[int] = []
+    options = Reach.options
+    monkeypatch.setattr(Reach, "options", lambda self, day: looked_at.append(day) or options(self, day))
+
+    assert answered(-62_000_000_000, NOW, 86_400, reach()) == [(WARM, 3600), (RECENT, 60)]
+    assert len(looked_at) < 400

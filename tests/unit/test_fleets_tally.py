@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from subsystems.s1_operations import tally
-from subsystems.s1_operations.tally import FleetTally
+from subsystems.fleets import tally
+from subsystems.fleets.events import Event
+from subsystems.fleets.tally import FleetTally
 
 NOON = 1_800_000_000.0
 
 
-def event(type_: str, **fields: Any) -> dict[str, Any]:
-    return {"type": type_, "hostname": "w1@host", **fields}
+def event(type_: str, **fields: Any) -> Event:
+    return Event(type=type_, **{"hostname": "w1@host", **fields})
 
 
 def test_rates_and_totals_come_from_how_tasks_ended() -> None:
@@ -96,7 +97,7 @@ def test_memory_is_bounded_by_workers_not_by_tasks(monkeypatch: object) -> None:
     """A fleet may run millions of tasks and lie about its workers' names."""
     fleet = FleetTally()
     for number in range(tally.MAX_WORKERS + 10):
-        fleet.fold({"type": "task-succeeded", "uuid": str(number), "hostname": f"w{number}@host"}, NOON)
+        fleet.fold(event("task-succeeded", uuid=str(number), hostname=f"w{number}@host"), NOON)
 
     assert len(fleet.report(NOON).metrics) == tally.MAX_WORKERS
 
@@ -116,3 +117,38 @@ def test_what_a_client_sent_says_nothing_of_a_worker() -> None:
     fleet.fold(event("task-sent"), NOON)
 
     assert not fleet.report(NOON)
+
+
+def test_tasks_that_a_worker_started_unheard_are_missed() -> None:
+    """Heartbeats carry what a worker has started: what is more than was heard was missed, however that came about."""
+    fleet = FleetTally()
+    fleet.fold(event("task-started"), NOON)
+    for beat in range(10):
+        fleet.fold(event("worker-heartbeat", processed=100 + 10 * beat), NOON + 2 * beat)
+        for _ in range(10 if beat != 4 else 3):  # in the fifth interval nobody listened for a while
+            fleet.fold(event("task-started"), NOON + 2 * beat + 1)
+
+    assert fleet.missed == 7
+
+
+def test_an_event_a_little_behind_its_heartbeat_is_not_missed() -> None:
+    """Workers send heartbeats at once and events of tasks in small batches."""
+    fleet = FleetTally()
+    fleet.fold(event("task-started"), NOON)
+    for beat in range(10):
+        fleet.fold(event("worker-heartbeat", processed=100 + 10 * beat + beat % 3), NOON + 2 * beat)
+        for _ in range(10):
+            fleet.fold(event("task-started"), NOON + 2 * beat + 1)
+
+    assert fleet.missed == 0
+
+
+def test_hearing_names_skew_and_silence() -> None:
+    """Whose clock is off, and who tells nothing of their tasks."""
+    fleet = FleetTally()
+    for beat in range(3):
+        late = event("worker-heartbeat", processed=beat, timestamp=NOON + beat - 7.0)
+        fleet.fold(late, NOON + beat + 0.2 * beat)
+
+    assert fleet.hearing()["w1@host"] == {"skew_seconds": 7.0, "tells_tasks": False, "missed": 0}
+    assert fleet.hears_sending is None
