@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import services
@@ -27,6 +28,15 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # What the caller's shell says of a platform must not reach a test; nor that every process, of which tests start
 # hundreds, is to compile all of the code anew.
 OURS = ("VSM_", "DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of pytest: the profile, its arguments, and what its environment says beside."""
+
+    profile: str
+    arguments: list[str]
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,19 +62,25 @@ def main() -> int:
         not_run.add("the services profile (RabbitMQ, Redis and PostgreSQL are needed)")
 
     divided = [*DIVIDE, str(EMBEDDED_WORKERS)]
-    runs = [("embedded", [*divided, *EMBEDDED], {}), ("embedded", BROWSER, {}), ("embedded", FAULTS, {})]
+    outcomes = side_by_side([Run("embedded", [*divided, *EMBEDDED]), Run("embedded", BROWSER), Run("embedded", FAULTS)])
     if urls:
         divided = [*DIVIDE, str(len(services.TEST_WORKERS))] if services.can_divide(urls) else []
-        runs.append(("services", [*divided, *SERVICES], {"VSM_PROFILE": "services", **urls}))
-    # Side by side, because each spends most of its time waiting for something that is told to be slow.
-    with ThreadPoolExecutor() as pool:
-        outcomes = [pool.submit(run_pytest, *run) for run in runs]
-        for outcome in as_completed(outcomes):
-            print(outcome.result().output, flush=True)
-    failed = any(outcome.result().failed for outcome in outcomes)
+        outcomes += side_by_side([Run("services", [*divided, *SERVICES], {"VSM_PROFILE": "services", **urls})])
+    failed = any(outcome.failed for outcome in outcomes)
     for outcome in outcomes:
-        not_run |= outcome.result().not_run
+        not_run |= outcome.not_run
     return verdict(failed, not_run, strict=os.environ.get("STRICT") == "1")
+
+
+def side_by_side(runs: Sequence[Run]) -> list[Outcome]:
+    """Run the tests of one profile at once, since each waits a lot; one profile after the other, or both starve."""
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        running = [pool.submit(run_pytest, run) for run in runs]
+        for outcome in as_completed(running):
+            print(outcome.result().output, flush=True)
+    services.say(f"The {runs[0].profile} profile took {(time.monotonic() - began) / 60:.1f} min")
+    return [outcome.result() for outcome in running]
 
 
 def verdict(failed: bool, not_run: set[str], *, strict: bool) -> int:
@@ -90,20 +106,20 @@ def installed(package: str, binaries: Sequence[str]) -> bool:
     return any(shutil.which(name) for name in binaries)
 
 
-def run_pytest(profile: str, arguments: list[str], variables: dict[str, str]) -> Outcome:
+def run_pytest(run: Run) -> Outcome:
     """Run tests of one profile in a home of their own."""
-    folders = [argument for argument in arguments if argument.startswith("tests/")]
+    folders = [argument for argument in run.arguments if argument.startswith("tests/")]
     with tempfile.TemporaryDirectory(prefix="vsm-tests-") as home:
         report = Path(home) / "skipped.json"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        environment = {**inherited, **variables, "VSM_HOME": home, "VSM_TEST_REPORT": str(report)}
-        services.say(f"Running the {profile} profile: {' '.join(folders)}")
-        command = [sys.executable, "-m", "pytest", *arguments]
+        environment = {**inherited, **run.variables, "VSM_HOME": home, "VSM_TEST_REPORT": str(report)}
+        services.say(f"Running the {run.profile} profile: {' '.join(folders)}")
+        command = [sys.executable, "-m", "pytest", *run.arguments]
         done = subprocess.run(
             command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         skipped = json.loads(report.read_text()) if report.exists() else {}
-    title = f"\n== {profile} profile: {' '.join(folders)}\n"
+    title = f"\n== {run.profile} profile: {' '.join(folders)}\n"
     return Outcome(
         done.returncode != 0, {f"{count} x {reason}" for reason, count in skipped.items()}, title + done.stdout
     )

@@ -26,7 +26,7 @@ def trigger(client: Client, headers: dict[str, str], name: str = "diagnostics.ec
     return client.post(f"/api/v1/tasks/{name}/trigger/", body, content_type="application/json", headers=headers)
 
 
-def eventually(look: Callable[[], Any], within: float = 20.0) -> Any:
+def eventually(look: Callable[[], Any], within: float = 60.0) -> Any:
     """Ask again until *look* gives something; waits on an event rather than sleeping blindly."""
     pause = threading.Event()
     for _ in range(int(within / 0.05)):

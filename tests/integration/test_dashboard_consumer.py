@@ -23,7 +23,7 @@ from vsm_site.dashboard import consumers
 from vsm_site.dashboard.consumers import DashboardConsumer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WAIT_SECONDS = 5
+WAIT_SECONDS = 30
 SNAPSHOT = '{"type": "snapshot"}'
 
 

@@ -12,7 +12,7 @@ from celery import Task
 from subsystems.messaging import topology
 from vsm_site.celery import app
 
-WAIT_SECONDS = 15
+WAIT_SECONDS = 60
 
 
 class Log:

@@ -17,8 +17,8 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a-password-for-the-browser"
-START_SECONDS = 90
-STOP_SECONDS = 20
+START_SECONDS = 300
+STOP_SECONDS = 60
 
 
 def until(met: Callable[[], bool], *, seconds: float, what: str) -> None:

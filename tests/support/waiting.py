@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], *, seconds: float = 15.0) -> T:
+def wait_for(condition: Callable[[], T], *, seconds: float = 60.0) -> T:
     """Return the first true value of *condition*. Raises AssertionError when there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
