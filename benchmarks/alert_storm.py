@@ -1,7 +1,7 @@
 """A storm of 100,000 alerts: memory bounded, groups right, and a critical one among them delivered in seconds.
 
 Three processes, as on a real platform: one takes the alerts in over `receive`, one groups them, one sends. A critical
-alert of a team of its own comes in the middle. `python -m benchmarks.alert_storm [--alerts 100000]`
+alert of a team of its own comes in the middle. `python -m benchmarks alert_storm [--alerts 100000]`
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ their places. A task writes when it begins and when it ends: one that began and 
 take the same workers out by Celery's own `shutdown`, and as a supervisor does: SIGTERM, and SIGKILL after a grace that
 is shorter than the longest task, as ten or thirty seconds are in production.
 
-`python -m benchmarks.drain 1000 40` takes out a thousand, forty at a time.
+`python -m benchmarks drain 1000 40` takes out a thousand, forty at a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A million events written, proven and replayed, and every kind of tampering with them located.
 
 It works in databases of its own, made for the run and dropped behind it: SQLite, and PostgreSQL where its programs are
-installed; with `DATABASE_URL`, there alone. `python -m benchmarks.event_log 20000` does the same with fewer events.
+installed; with `DATABASE_URL`, there alone. `python -m benchmarks event_log 20000` does the same with fewer events.
 """
 
 from __future__ import annotations

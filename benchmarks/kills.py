@@ -3,7 +3,7 @@
 A child works on a clock that runs ahead: it takes samples in, sums them up, packs and archives. It is killed after a
 random time, and another begins where it died; what the hot tier acknowledged is kept by Redis. Needs `VSM_REDIS_URL`
 and `DATABASE_URL` for the services profile; without them the embedded one is killed, whose hot tier dies with it, and
-only what was written to the database must survive. `python -m benchmarks.kills [--deaths 60] [--seed 1]`
+only what was written to the database must survive. `python -m benchmarks kills [--deaths 60] [--seed 1]`
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Workers that notify are killed at random, many times: every alert is told, few twice, and a silenced one never.
 
 A child takes alerts in, groups them and sends them to a webhook of the parent; it is killed with SIGKILL after a random
-time, and another begins where it died. `python -m benchmarks.notice_kills [--deaths 200] [--seed 1]`
+time, and another begins where it died. `python -m benchmarks notice_kills [--deaths 200] [--seed 1]`
 """
 
 from __future__ import annotations

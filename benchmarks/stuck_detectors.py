@@ -3,7 +3,7 @@
 An embedded platform watches real workers on a broker of their own. First nothing is wrong, and some workers run tasks
 that take minutes while more of them wait; that part goes on beside all faults. What is found there is false.
 
-`python -m benchmarks.stuck_detectors 3600` watches the healthy part for an hour, and injects nothing.
+`python -m benchmarks stuck_detectors 3600` watches the healthy part for an hour, and injects nothing.
 """
 
 from __future__ import annotations

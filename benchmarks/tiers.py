@@ -2,7 +2,7 @@
 
 The year is GENERATED: 5 s data of series of five kinds (a noisy share with one decimal, a counter, a constant, bytes in
 whole pages, seconds with four decimals), taken in by the hot tier and loaded by the platform's own roll-up, packing and
-archive on a clock that runs ahead. `python -m benchmarks.tiers [--series 200] [--days 365]`; the table runs it smaller.
+archive on a clock that runs ahead. `python -m benchmarks tiers [--series 200] [--days 365]`; the table runs it smaller.
 """
 
 from __future__ import annotations
