@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -12,17 +13,19 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from alerts import looking, queries, services
 from alerts.models import Alert, AlertRule, RuleVersion
 from alerts.notices import admin as notices_admin
+from alerts.people import admin as people_admin
 from alerts.rule_forms import meant
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.messaging.admin import HistoryAdmin
 
-__all__ = ["AlertAdmin", "AlertRuleAdmin", "notices_admin"]
+__all__ = ["AlertAdmin", "AlertRuleAdmin", "notices_admin", "people_admin"]
 PREVIEW_LINES = 20
 
 
@@ -131,12 +134,14 @@ class RuleVersionAdmin(HistoryAdmin):
 class AlertAdmin(HistoryAdmin):
     """Alerts are history; what people do with them are actions, never edits."""
 
-    list_display = ["title", "system", "severity", "state", "value", "fired_at", "acknowledged_by", "suppressed"]
-    list_filter = ["state", "severity", "type", "suppressed", "system"]
+    list_display = [
+        "title", "system", "severity", "state", "value", "fired_at", "assigned_to", "acknowledged_by", "suppressed",
+    ]  # fmt: skip
+    list_filter = ["state", "severity", "type", "suppressed", "resolution", "system"]
     search_fields = ["title", "subject", "fingerprint"]
-    list_select_related = ["system", "acknowledged_by"]
+    list_select_related = ["system", "acknowledged_by", "assigned_to"]
     date_hierarchy = "pending_at"
-    actions = ["acknowledge", "resolve"]
+    actions = ["acknowledge", "unacknowledge", "snooze_for_an_hour", "unsnooze", "resolve", "resolve_as_false_alarm"]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("alerts.change_alert")
@@ -148,6 +153,23 @@ class AlertAdmin(HistoryAdmin):
     @admin.action(description="Resolve the selected alerts", permissions=["operate"])
     def resolve(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
         self._each(request, queryset, services.resolve)
+
+    @admin.action(description="Let the selected alerts be nobody's again", permissions=["operate"])
+    def unacknowledge(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        self._each(request, queryset, services.unacknowledge)
+
+    @admin.action(description="Snooze the selected alerts for an hour", permissions=["operate"])
+    def snooze_for_an_hour(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        until = timezone.now() + timedelta(hours=1)
+        self._each(request, queryset, lambda alert, by: services.snooze(alert, by, until))
+
+    @admin.action(description="End the snooze of the selected alerts", permissions=["operate"])
+    def unsnooze(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        self._each(request, queryset, services.unsnooze)
+
+    @admin.action(description="Resolve the selected alerts as false alarms", permissions=["operate"])
+    def resolve_as_false_alarm(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        self._each(request, queryset, lambda alert, by: services.resolve(alert, by, false_alarm=True))
 
     def _each(self, request: HttpRequest, alerts: QuerySet[Alert], verb: Callable[[Alert, User], Alert]) -> None:
         assert isinstance(request.user, User)  # nobody else has the permission

@@ -83,13 +83,14 @@ def grade(
 ) -> bool:
     """Give an open alert another severity; False when another evaluator was quicker.
 
-    A worse one asks for a new answer, whoever acknowledged the milder one.
+    A worse one asks for a new answer, whoever acknowledged or snoozed the milder one.
     """
     before = str(alert.severity)
     worse = RANK[severity] > RANK[before]
     if worse:
         changed |= {"fired_at": now, "suppressed": "", "escalation_level": F("escalation_level") + 1}
-        changed |= {"acknowledged_at": None, "acknowledged_by": None, "comment": ""}
+        changed |= {"acknowledged_at": None, "acknowledged_by": None, "acknowledged_until": None, "comment": ""}
+        changed |= {"snoozed_until": None, "snoozed_by": None}
     if not Alert.objects.filter(pk=alert.pk, severity=before).update(severity=severity, **changed):
         return False
     shown(alert)

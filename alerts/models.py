@@ -20,13 +20,14 @@ from alerts.notices.models import (
     Silence,
     Target,
 )
+from alerts.people.models import AlertComment
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Unit
 
 # Models of a package within the room: Django finds what this module names.
 __all__ = [
-    "Alert", "AlertNotice", "AlertRule", "ExternalAlert", "Group", "GroupMember", "GroupTold", "Incoming",
-    "MaintenanceWindow", "Notification", "Routing", "Severity", "Silence", "Target",
+    "Alert", "AlertComment", "AlertNotice", "AlertRule", "ExternalAlert", "Group", "GroupMember", "GroupTold",
+    "Incoming", "MaintenanceWindow", "Notification", "Routing", "Severity", "Silence", "Target",
 ]  # fmt: skip
 
 
@@ -183,6 +184,7 @@ class Alert(models.Model):
 
         CONDITION = "condition", "the condition no longer holds"
         HAND = "hand", "by hand"
+        FALSE_ALARM = "false_alarm", "by hand, as a false alarm"
         RULE = "rule", "its rule was changed, disabled or deleted"
         UNIT = "unit", "its unit is no longer watched"
 
@@ -209,7 +211,16 @@ class Alert(models.Model):
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    acknowledged_until = models.DateTimeField(null=True, blank=True)  # then it is nobody's again
     comment = models.CharField(max_length=500, blank=True)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    snoozed_until = models.DateTimeField(null=True, blank=True)  # until then nobody is told of it
+    snoozed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    returned_at = models.DateTimeField(null=True, blank=True)  # when it came back from an acknowledgement or a snooze
     resolved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -230,6 +241,15 @@ class Alert(models.Model):
                 fields=["fingerprint"], condition=~models.Q(state="resolved"), name="one_open_alert_per_fingerprint"
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["acknowledged_until"], condition=models.Q(acknowledged_until__isnull=False),
+                name="alert_acknowledged_until",
+            ),
+            models.Index(
+                fields=["snoozed_until"], condition=models.Q(snoozed_until__isnull=False), name="alert_snoozed_until"
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.title} ({self.state})"

@@ -11,10 +11,11 @@ from django.db.models.functions import Coalesce
 
 from alerts.conditions import KINDS
 from alerts.limits import WINDOW, Told
-from alerts.models import Alert, AlertRule
+from alerts.models import Alert, AlertComment, AlertRule
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
 
+PEOPLE = ("acknowledged_by", "assigned_to", "snoozed_by", "resolved_by")  # whose names `alert_body` tells
 LONGEST_COOLDOWN = timedelta(days=1)
 
 
@@ -90,7 +91,11 @@ def alert_body(alert: Alert) -> dict[str, Any]:
         "resolution": str(alert.resolution),
         "acknowledged_at": moment_text(alert.acknowledged_at),
         "acknowledged_by": alert.acknowledged_by.get_username() if alert.acknowledged_by else None,
+        "acknowledged_until": moment_text(alert.acknowledged_until),
         "comment": alert.comment,
+        "assigned_to": alert.assigned_to.get_username() if alert.assigned_to else None,
+        "snoozed_until": moment_text(alert.snoozed_until),
+        "snoozed_by": alert.snoozed_by.get_username() if alert.snoozed_by else None,
         "suppressed": alert.suppressed,
         "repeats": alert.data.get("repeats", 0),
         "no_data_since": moment_text(alert.no_data_since),
@@ -102,4 +107,9 @@ def alert_body(alert: Alert) -> dict[str, Any]:
 
 
 def _with_names(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
-    return alerts.select_related("unit", "acknowledged_by", "resolved_by")
+    return alerts.select_related("unit", *PEOPLE)
+
+
+def comment_body(comment: AlertComment) -> dict[str, Any]:
+    """Return what somebody wrote about an alert as JSON."""
+    return {"id": comment.pk, "by": comment.author_name, "text": comment.text, "at": moment_text(comment.at)}

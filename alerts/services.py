@@ -1,4 +1,4 @@
-"""Rules, and what people do with the alerts they raise."""
+"""Rules and their evaluation; what people do with alerts is in `alerts/people/acting.py`, and offered here."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from alerts import lifecycle, templates, transitions
+from alerts import lifecycle, templates
 from alerts.conditions import KINDS
 from alerts.conditions.kind import Feed, Kind
 from alerts.evaluator import evaluate as evaluate
-from alerts.lifecycle import shown
 from alerts.limits import RANK
 from alerts.machine import MAX_STEPS
 from alerts.models import Alert, AlertRule, RuleVersion
-from subsystems.kernel.errors import Invalid, NotListed, Refused
+from alerts.people.acting import acknowledge as acknowledge
+from alerts.people.acting import assign as assign
+from alerts.people.acting import comment as comment
+from alerts.people.acting import resolve as resolve
+from alerts.people.acting import snooze as snooze
+from alerts.people.acting import unacknowledge as unacknowledge
+from alerts.people.acting import unsnooze as unsnooze
+from subsystems.kernel.errors import Invalid, NotListed
 from subsystems.kernel.slots import slot_of
 from subsystems.messaging.models import SlotRun
 from subsystems.messaging.slots import claim_slot
@@ -32,7 +38,6 @@ from subsystems.s1_operations.models import Unit
 from subsystems.s5_policy import services as s5
 from subsystems.telemetry.samples import METRIC_NAME
 from subsystems.telemetry.selection import matchers
-from subsystems.variety.gathering import decided
 
 EVALUATED_EVERY_SECONDS = 5
 KEEP = timedelta(days=30)  # 002-48
@@ -139,38 +144,7 @@ def overdue(*, now: datetime) -> bool:
     return not SlotRun.objects.filter(job__startswith="alerts.evaluate.", slot__gt=since).exists()
 
 
-# --- What people do with alerts -----------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def acknowledge(alert: Alert, by: User, comment: str = "") -> Alert:
-    """Record that *by* has seen the alert. Raises Refused when it is over or somebody else was first."""
-    if len(comment) > 500:
-        raise Invalid("A comment is 500 characters at most.", field="comment")
-    now = timezone.now()
-    waiting = Alert.objects.filter(pk=alert.pk, acknowledged_at=None).exclude(state=Alert.State.RESOLVED)
-    if not waiting.update(acknowledged_at=now, acknowledged_by=by, comment=comment):
-        raise _not_open(alert, "acknowledged")
-    _decided(alert, "acknowledge alert")
-    s5.answer(alert.system_id, alert.fingerprint, at=now)
-    return shown(alert)
-
-
-@transaction.atomic
-def resolve(alert: Alert, by: User) -> Alert:
-    """End an alert by hand; it does not fire again before its condition was once false.
-
-    Raises Refused when it is over already.
-    """
-    now = timezone.now()
-    still = Alert.objects.filter(pk=alert.pk).exclude(state=Alert.State.RESOLVED)
-    ended = {"state": Alert.State.RESOLVED, "resolved_at": now, "resolution": Alert.Resolution.HAND}
-    if not still.update(**ended, resolved_by=by, held=True):
-        raise _not_open(alert, "resolved")
-    _decided(alert, "resolve alert")
-    s5.answer(alert.system_id, alert.fingerprint, at=now)
-    transitions.note(shown(alert), transitions.Kind.RESOLVED, now=now, inputs={"by": by.get_username()})
-    return alert
+# --- What ends -----------------------------------------------------------------------------------------------------
 
 
 def forget_alerts(*, now: datetime) -> int:
@@ -184,19 +158,6 @@ def _end_rule(rule: AlertRule, *, now: datetime) -> None:
     for alert in Alert.objects.filter(rule=rule).exclude(state=Alert.State.RESOLVED):
         lifecycle.end(alert, Alert.Resolution.RULE, now=now)
     Alert.objects.filter(rule=rule, held=True).update(held=False)
-
-
-def _decided(alert: Alert, action: str) -> None:
-    """Note what was decided, as a state of the management of the alert's unit, or of its system."""
-    unit = alert.unit.name if alert.unit else ""
-    transaction.on_commit(lambda: decided(unit, action, system_id=alert.system_id))
-
-
-def _not_open(alert: Alert, wanted: str) -> Refused:
-    now = Alert.objects.select_related("acknowledged_by").filter(pk=alert.pk).first()
-    if now is not None and now.open and now.acknowledged_by:
-        return Refused(f"{now.acknowledged_by} has acknowledged this alert already.", code="already_acknowledged")
-    return Refused(f"This alert is over: it can no longer be {wanted}.", code="not_open")
 
 
 def _fill(rule: AlertRule, fields: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from alerts import services
 from alerts.notices import services as notices
+from alerts.people import services as people
 from subsystems.kernel.triggerable import Arguments, triggerable
 
 
@@ -52,6 +53,7 @@ def notify(payload: dict[str, Any]) -> None:
 @shared_task(name="alerts.tick", soft_time_limit=45, time_limit=60)
 def tick() -> None:
     """Move notices on: what has become due, what no hint was heard of. Running twice is safe: rows are claimed."""
+    people.turn(now=timezone.now())
     notices.turn(now=timezone.now())
     notices.notify(now=timezone.now())
 

@@ -28,6 +28,12 @@ class Kind(StrEnum):
     NO_DATA = "no_data"  # its series fell silent; whether its state is kept is the rule's policy
     HEARD = "heard"  # its series is back
     ERROR = "error"  # its rule could not be evaluated
+    ACKNOWLEDGED = "acknowledged"  # *inputs* of this and all below tell `by` whom
+    UNACKNOWLEDGED = "unacknowledged"  # by hand, or because the time of the acknowledgement ran out
+    ASSIGNED = "assigned"
+    SNOOZED = "snoozed"
+    UNSNOOZED = "unsnoozed"
+    COMMENTED = "commented"
 
 
 @dataclass(frozen=True, slots=True)

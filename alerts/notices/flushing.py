@@ -118,6 +118,7 @@ class _Row:
     fingerprint: str
     severity: str
     acknowledged: bool
+    snoozed_until: datetime | None
 
 
 class _Flushing:
@@ -158,10 +159,10 @@ class _Flushing:
         """Yield the members in batches, each with its labels, why it is held back, and its unit."""
         rows = self.group.members.order_by("key").values_list(
             "pk", "key", "firing", "version", "cause", "cause_id", "alert_id", "alert__fingerprint", "alert__severity",
-            "alert__acknowledged_at", "alert__labels", "alert__suppressed", "alert__unit_id",
+            "alert__acknowledged_at", "alert__labels", "alert__suppressed", "alert__unit_id", "alert__snoozed_until",
         )  # fmt: skip
         for batch in batched(rows.iterator(chunk_size=READ_AT_ONCE), READ_AT_ONCE):
-            yield [(_Row(*each[:9], each[9] is not None), each[10], each[11], each[12]) for each in batch]
+            yield [(_Row(*each[:9], each[9] is not None, each[13]), each[10], each[11], each[12]) for each in batch]
 
     def _mute(self, rows: Sequence[tuple[_Row, Mapping[str, str], str, int | None]], known: Collection[int]) -> None:
         mutes = self.house.mutes_of(self.group.system_id)
@@ -172,7 +173,7 @@ class _Flushing:
         for row, labels, suppressed, unit_id in rows:
             self.rows[row.key] = row
             place = self.house.tree.place(self.group.system_id, unit_id)
-            why = mutes.mute(labels, place, firing=row.firing)
+            why = _snoozed(row) or mutes.mute(labels, place, firing=row.firing)
             if why is None and suppressed in HELD and row.severity != "critical":
                 why = Muted(HELD[suppressed], detail="people were told of the like of it a moment ago")
             at = fired.get(row.fingerprint, ())
@@ -294,6 +295,13 @@ def release_held(*, now: datetime) -> int:
             freed.append(alert.pk)
     # It counts from now: what was not told an hour ago must not make room for others.
     return Alert.objects.filter(pk__in=freed, suppressed__in=HELD).update(suppressed="", released_at=now)
+
+
+def _snoozed(row: _Row) -> Muted | None:
+    """Return that *row* is snoozed; also when its time is over: whoever wakes it says so to its groups."""
+    if row.snoozed_until is None or not row.firing:
+        return None
+    return Muted(Cause.SNOOZED, detail=f"until {moment_text(row.snoozed_until)}")
 
 
 def _spoken(done: Flush) -> list[Notice]:

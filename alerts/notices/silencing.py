@@ -34,6 +34,7 @@ class Cause(StrEnum):
     HOURLY_LIMIT = "hourly_limit"
     FLAPPING = "flapping"
     ACKNOWLEDGED = "acknowledged"  # only what would have been said again
+    SNOOZED = "snoozed"
     NO_RECEIVER = "no_receiver"
 
 
@@ -46,8 +47,8 @@ class Muted:
     detail: str = ""
 
     def hides(self, *, firing: bool) -> bool:
-        """Return whether this hides an alert in this state: that something is over passes through maintenance."""
-        return firing or self.cause is not Cause.MAINTENANCE
+        """Return whether this hides an alert in this state: that it is over passes through maintenance and a snooze."""
+        return firing or self.cause not in (Cause.MAINTENANCE, Cause.SNOOZED)
 
 
 @dataclass(frozen=True, slots=True)

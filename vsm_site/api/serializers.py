@@ -342,7 +342,11 @@ class AlertSerializer(Plain):
     resolution = serializers.CharField()
     acknowledged_at = serializers.DateTimeField(allow_null=True)
     acknowledged_by = serializers.CharField(allow_null=True)
+    acknowledged_until = serializers.DateTimeField(allow_null=True, help_text="Then it is nobody's again")
     comment = serializers.CharField()
+    assigned_to = serializers.CharField(allow_null=True)
+    snoozed_until = serializers.DateTimeField(allow_null=True, help_text="Until then nobody is told of it")
+    snoozed_by = serializers.CharField(allow_null=True)
     suppressed = serializers.CharField(help_text="Why nobody is told of it now, e.g. silence or cooldown")
     repeats = serializers.IntegerField()
     no_data_since = serializers.DateTimeField(allow_null=True)
@@ -353,10 +357,6 @@ class AlertSerializer(Plain):
 
     def to_representation(self, instance: Alert) -> dict[str, Any]:
         return {**alert_queries.alert_body(instance), "system": instance.system.slug}
-
-
-class AcknowledgeSerializer(Plain):
-    comment = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
 
 
 # --- Tasks ----------------------------------------------------------------------------------------------------------

@@ -14,13 +14,13 @@ from rest_framework.response import Response
 
 from alerts import exchange, looking, rehearsing, services
 from alerts.models import Alert, AlertRule
+from alerts.queries import PEOPLE
 from alerts.starters import PACKS
 from subsystems.kernel.errors import Invalid
 from subsystems.recursion.models import System
 from vsm_site.api.filters import AlertFilter, AlertRuleFilter
 from vsm_site.api.permissions import person
 from vsm_site.api.serializers import (
-    AcknowledgeSerializer,
     AlertRuleSerializer,
     AlertSerializer,
     ExplanationSerializer,
@@ -38,6 +38,7 @@ from vsm_site.api.serializers import (
     RuleVersionSerializer,
 )
 from vsm_site.api.systems import InSystems, operated_system, requested_system
+from vsm_site.api.views.alert_actions import AlertActions
 
 
 class AlertRuleViewSet(
@@ -214,24 +215,15 @@ class AlertRuleViewSet(
         return dict(form.validated_data)
 
 
-class AlertViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Alert]):
+class AlertViewSet(AlertActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Alert]):
     """Alerts: pending, firing, resolved."""
 
-    queryset = Alert.objects.select_related("system", "unit", "acknowledged_by", "resolved_by")
+    queryset = Alert.objects.select_related("system", "unit", *PEOPLE)
     serializer_class = AlertSerializer
     filterset_class = AlertFilter
     ordering_fields = ["pending_at", "severity", "state", "id"]
     ordering = ["-pending_at", "-id"]
     lookup_value_converter = "int"
-
-    @extend_schema(request=AcknowledgeSerializer)
-    @action(detail=True, methods=["post"])
-    def acknowledge(self, request: Request, pk: int) -> Response:
-        """Say that somebody looks after this alert."""
-        form = AcknowledgeSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        services.acknowledge(self.get_object(), person(request), form.validated_data["comment"])
-        return Response(AlertSerializer(self.get_object()).data)
 
     @extend_schema(responses=ExplanationSerializer(many=True))
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
@@ -241,13 +233,6 @@ class AlertViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[A
         rule = alert.rule
         told = [] if rule is None else looking.explanations(rule, now=timezone.now(), subject=alert.subject)
         return Response(told)
-
-    @extend_schema(request=None)
-    @action(detail=True, methods=["post"])
-    def resolve(self, request: Request, pk: int) -> Response:
-        """Close this alert by hand."""
-        services.resolve(self.get_object(), person(request))
-        return Response(AlertSerializer(self.get_object()).data)
 
 
 def _refuse_foreign_unit(system: System, given: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 
 from alerts import services
 from alerts.models import Alert, Severity
-from alerts.queries import alert_body
+from alerts.queries import PEOPLE, alert_body
 from subsystems.kernel.errors import Refused
 from vsm_site.dashboard.forms import AlertFilter
 from vsm_site.dashboard.places import Place, in_system, operating
@@ -60,7 +60,7 @@ def resolve(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
 
 
 def _filtered(place: Place, wanted: AlertFilter) -> QuerySet[Alert]:
-    alerts = Alert.objects.filter(system=place.system).select_related("unit", "rule", "acknowledged_by")
+    alerts = Alert.objects.filter(system=place.system).select_related("unit", "rule", *PEOPLE)
     if not wanted.is_valid():
         return alerts
     if severity := wanted.cleaned_data["severity"]:
@@ -73,7 +73,7 @@ def _filtered(place: Place, wanted: AlertFilter) -> QuerySet[Alert]:
 
 
 def _fresh(pk: int) -> dict[str, object]:
-    return alert_body(Alert.objects.select_related("unit", "rule", "acknowledged_by").get(pk=pk))
+    return alert_body(Alert.objects.select_related("unit", "rule", *PEOPLE).get(pk=pk))
 
 
 def _refusal(error: Refused) -> JsonResponse:
