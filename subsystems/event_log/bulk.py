@@ -96,11 +96,21 @@ def _insertion(model: type[models.Model]) -> tuple[list[models.Field[Any, Any]],
 
 
 def read_events(after: int, until: int, limit: int) -> list[tuple[Any, ...]]:
-    """Return the events with *after* < position <= *until* as rows of `chain.FIELDS`, the first *limit* by position."""
+    """Return the next events with *after* < position <= *until* as rows of `chain.FIELDS`, by position.
+
+    They are *limit* at most and at least one where there is any.
+    """
+    # No wider a range than can be had: PostgreSQL, before it knows a table's statistics, may sort all that is in it.
+    near = min(until, after + limit)
+    rows = _read(after, near, limit)
+    return rows if rows or near == until else _read(near, until, limit)
+
+
+def _read(*values: int) -> list[tuple[Any, ...]]:
     if connection.vendor == "postgresql":
-        return _read_binary([after, until, limit])
+        return _read_binary(values)
     with connection.cursor() as cursor:
-        cursor.execute(_READ, [after, until, limit])
+        cursor.execute(_READ, values)
         return list(cursor.fetchall())
 
 
