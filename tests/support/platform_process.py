@@ -77,6 +77,10 @@ class Platform:
         """Send one message, as a program does."""
         self._post("/api/v1/messages/", message)
 
+    def watch(self, rule: Mapping[str, Any]) -> None:
+        """Add an alert rule."""
+        self._post("/api/v1/alert-rules/", rule)
+
     def trigger(self, task: str) -> None:
         """Ask a worker to run *task* now, instead of waiting until it is due."""
         self._post(f"/api/v1/tasks/{task}/trigger/", {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from alerts.conditions import KINDS
-from alerts.models import Alert, AlertRule, Severity
+from alerts.models import AlertRule
 from alerts.rule_forms import meant
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.models import System
@@ -161,18 +161,6 @@ class RuleForm(RefusableMixin, RuleModelForm):
         if others.exists():
             raise forms.ValidationError("Another rule has this name.")
         return name
-
-
-class AlertFilter(forms.Form):
-    """Which alerts to list."""
-
-    q = forms.CharField(
-        required=False,
-        label="Search",
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Title or subject"}),
-    )
-    severity = forms.ChoiceField(required=False, choices=[("", "Any severity"), *Severity.choices])
-    state = forms.ChoiceField(required=False, choices=[("", "Any state"), *Alert.State.choices])
 
 
 class ScheduleForm(RefusableMixin, forms.Form):

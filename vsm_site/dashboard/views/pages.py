@@ -26,6 +26,7 @@ SECTIONS = {
     "dead-letters": "events",
     "message": "events",
     "alerts": "alerts",
+    "alert": "alerts",
     "rules": "rules",
     "rule": "rules",
     "rule-add": "rules",

@@ -28,7 +28,7 @@ function byUrgency(a, b) {
 }
 
 function make(alert) {
-  const title = alert.rule_id ? el("a", { class: "alert-title", href: `/dashboard/alerts/rules/${alert.rule_id}/${config.query}` }) : el("span", { class: "alert-title" });
+  const title = el("a", { class: "alert-title", href: `/dashboard/alerts/${alert.id}/` });
   const node = el("article", { class: "alert-item", "data-alert": alert.id },
     el("div", { class: "alert-head" }, badge(alert.severity, "severity-"), title),
     el("div", { class: "breakable alert-what" }), el("div", { class: "quiet alert-state" }), el("p", { class: "error", hidden: true, role: "alert" }));

@@ -1,26 +1,182 @@
-// The page of alerts: the open ones live, the record as the server lists it, asked for again when an alert moves on.
-import { showAlerts } from "./alerts.js";
-import { perFrame } from "./dom.js";
+// The page of alerts: the list as the server writes it, asked for again when an alert moves on; what is selected and where
+// the focus is stay. Verbs work on the selected alerts, else on the one under the cursor, and can be taken back.
+import { config, withSystem } from "./config.js";
+import { perFrame, setText } from "./dom.js";
+import { following } from "./following.js";
+import { metricValue } from "./format.js";
+import { keysAreOn, listenForKeys, rowOf, switchKeys } from "./alert_keys.js";
 import { Live } from "./live.js";
-import { refreshing } from "./refresh.js";
+import { post } from "./post.js";
+import { askQuiet } from "./quiet.js";
 import { showStrip } from "./strip.js";
 
-const listAgain = refreshing("record");
+const box = document.getElementById("record");
+const error = document.getElementById("list-error");
+const said = document.getElementById("said");
+const help = document.getElementById("keys");
+const button = (name) => document.querySelector(`[data-do=${name}]`);
+const listAgain = following("record", { part: "rows" });
 const known = new Map();
+const picked = new Set();
+let undo = null;
+
+// --- What is selected ---
+
+function showPicked() {
+  for (const row of box.querySelectorAll("tr[data-alert]")) {
+    const pick = row.querySelector("[data-pick]");
+    if (!pick) continue;
+    if (pick.disabled) picked.delete(row.dataset.alert);
+    pick.checked = picked.has(row.dataset.alert);
+  }
+  const all = [...box.querySelectorAll("[data-pick]:not(:disabled)")];
+  const whole = document.getElementById("pick-all");
+  if (whole) {
+    whole.checked = all.length > 0 && all.every((one) => one.checked);
+    whole.indeterminate = !whole.checked && picked.size > 0;
+  }
+  for (const name of ["acknowledge", "silence"]) if (button(name)) button(name).disabled = picked.size === 0;
+}
+
+function pick(row, wanted) {
+  const box_ = row?.querySelector("[data-pick]");
+  if (!box_ || box_.disabled) return;
+  if (wanted ?? !picked.has(row.dataset.alert)) picked.add(row.dataset.alert);
+  else picked.delete(row.dataset.alert);
+}
+
+function pickAll() {
+  const open = [...box.querySelectorAll("tr[data-open]")];
+  const wanted = !open.every((row) => picked.has(row.dataset.alert));
+  for (const row of open) pick(row, wanted);
+  tellPicked();
+}
+
+function tellPicked() {
+  showPicked();
+  setText(said, picked.size ? `${picked.size} selected` : "");
+}
+
+box.addEventListener("change", (event) => {
+  if (event.target.id === "pick-all") pickAll();
+  else if (event.target.matches("[data-pick]")) pick(rowOf(event.target), event.target.checked);
+  tellPicked();
+});
+
+// --- What is done ---
+
+function chosen(row) {
+  if (picked.size) return [...picked];
+  return row?.hasAttribute("data-open") ? [row.dataset.alert] : [];
+}
+
+function withIds(ids, fields = {}) {
+  return [...ids.map((id) => ["ids", id]), ...Object.entries(fields)];
+}
+
+function count(number, word) {
+  return number === 1 ? `1 alert ${word}` : `${number} alerts ${word}`;
+}
+
+function done(outcome, word, takeBack) {
+  error.hidden = outcome.refused.length === 0;
+  setText(error, outcome.refused.slice(0, 3).map((one) => one.detail).join(" "));
+  undo = outcome.done.length ? takeBack : null;
+  button("undo").hidden = !undo;
+  picked.clear();
+  showPicked();
+  setText(said, `${count(outcome.done.length, word)}.${undo ? " Press z to undo." : ""}`);
+  listAgain();
+}
+
+async function attempt(act) {
+  error.hidden = true;
+  try {
+    await act();
+  } catch (problem) {
+    setText(error, problem.message);
+    error.hidden = false;
+  }
+}
+
+function acknowledge(row) {
+  const ids = chosen(row);
+  if (!ids.length) return setText(said, "No open alert is selected.");
+  return attempt(async () => {
+    const outcome = await post(withSystem("/dashboard/alerts/acknowledge/"), withIds(ids));
+    done(outcome, "acknowledged", () => post(withSystem("/dashboard/alerts/take-back/"), withIds(outcome.done)));
+  });
+}
+
+function silence(row) {
+  const ids = chosen(row);
+  if (!ids.length) return setText(said, "No open alert is selected.");
+  const what = `${count(ids.length, "")}, whatever its severity becomes; what is over stays told.`.replace(" ,", ",");
+  askQuiet(what, async (fields) => {
+    const outcome = await post(withSystem("/dashboard/alerts/silence/"), withIds(ids, fields));
+    done(outcome, "silenced", () => post(withSystem("/dashboard/alerts/end-silences/"), withIds(outcome.silences)));
+  });
+  return null;
+}
+
+function takeBack() {
+  if (!undo) return setText(said, "There is nothing to undo.");
+  const back = undo;
+  undo = null;
+  button("undo").hidden = true;
+  return attempt(async () => {
+    const outcome = await back();
+    setText(said, `Undone: ${outcome.done.length}.`);
+    listAgain();
+  });
+}
+
+function showHelp() {
+  document.getElementById("keys-on").checked = keysAreOn();
+  help.showModal();
+}
+
+document.getElementById("keys-on").addEventListener("change", (event) => switchKeys(event.target.checked));
+const verbs = { "?": showHelp };
+if (config.mayOperate) {
+  Object.assign(verbs, { x: (row) => { pick(row); tellPicked(); }, X: pickAll, a: acknowledge, s: silence, z: takeBack });
+  button("acknowledge").addEventListener("click", () => acknowledge(null));
+  button("silence").addEventListener("click", () => silence(null));
+  button("undo").addEventListener("click", takeBack);
+}
+button("help").addEventListener("click", showHelp);
+listenForKeys(box, verbs);
+box.addEventListener("refreshed", showPicked);
+
+// --- What happens ---
 
 function moved(key, alert) {
-  const where = alert ? `${alert.state} ${alert.acknowledged_at}` : "gone";
+  const where = alert ? `${alert.state} ${alert.severity} ${alert.acknowledged_at}` : "gone";
   const news = known.get(key) !== where;
   known.set(key, where);
   return news;
 }
 
+function showValue(key, alert) {
+  const value = box.querySelector(`tr[data-alert="${CSS.escape(key)}"] [data-value]`);
+  if (value && alert && alert.value !== null) setText(value, ` · ${metricValue(alert.metric ?? "", alert.value)}`);
+}
+
 const live = new Live();
-const drawSoon = perFrame(showAlerts(live, document.getElementById("alerts"), document.getElementById("alert-count")));
+const countSoon = perFrame(() => {
+  const alerts = [...live.data.alerts.values()];
+  const pending = alerts.filter((alert) => alert.state === "pending").length;
+  setText(document.getElementById("alert-count"), alerts.length ? `${alerts.length - pending} firing, ${pending} pending` : "none is open");
+});
 showStrip(live);
-live.on("update", drawSoon);
-live.on("snapshot", () => live.data.alerts.forEach((alert, key) => moved(key, alert)));
+live.on("update", countSoon);
+live.on("snapshot", () => {
+  let news = 0;
+  live.data.alerts.forEach((alert, key) => { news += moved(key, alert); });
+  if (news) listAgain(); // what was missed before the connection
+});
 live.on("alert", ({ key, body }) => {
   if (moved(key, body)) listAgain();
+  else showValue(key, body);
 });
-setInterval(drawSoon, 1000);
+document.addEventListener("visibilitychange", () => document.hidden || listAgain());

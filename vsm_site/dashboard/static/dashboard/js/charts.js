@@ -10,8 +10,9 @@ function colour(name) {
 }
 
 export class Chart {
-  constructor(box, metric, names, range) {
-    Object.assign(this, { box, metric, names, range });
+  // *marks* are moments with a word each, drawn across.
+  constructor(box, metric, names, range, marks = []) {
+    Object.assign(this, { box, metric, names, range, marks });
     this.data = [[], ...names.map(() => [])];
     this.sizes = new ResizeObserver(() => this.fit());
     this.sizes.observe(box);
@@ -29,6 +30,7 @@ export class Chart {
       width: Math.max(80, this.box.clientWidth),
       height: HEIGHT,
       legend: { live: true },
+      hooks: this.marks.length ? { draw: [(plot) => this.mark(plot)] } : {},
       cursor: { drag: { x: false, y: false }, y: false },
       scales: { x: { time: true }, y: this.range ? { range: this.range } : { range: (_, low, high) => spread(low, high) } },
       axes: [{ ...axis, ...time }, { ...axis, size: 72, values: (_, ticks) => ticks.map((tick) => metricValue(this.metric, tick)) }],
@@ -40,6 +42,25 @@ export class Chart {
         })),
       ],
     }, this.data, this.box);
+  }
+
+  mark(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour("--body-quiet-color");
+    ctx.font = `${Math.round(11 * devicePixelRatio)}px system-ui, sans-serif`;
+    ctx.setLineDash([2, 3]);
+    this.marks.forEach(([at, word], index) => {
+      const x = Math.round(plot.valToPos(at, "x", true));
+      if (x < bbox.left || x > bbox.left + bbox.width) return;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.textAlign = x > bbox.left + bbox.width * 0.8 ? "right" : "left";
+      ctx.fillText(word, x + (ctx.textAlign === "left" ? 4 : -4), bbox.top + (12 + index * 13) * devicePixelRatio);
+    });
+    ctx.restore();
   }
 
   set(data) {

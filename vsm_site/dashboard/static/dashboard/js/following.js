@@ -1,6 +1,15 @@
 // A part of the page that the server writes, asked for again as tasks change: at once, and not faster than it can be read.
 const PAUSE_MS = 250;
 
+// How an element is found again after the part was written anew: a link by where it leads, a tick by its row.
+function place(node) {
+  if (node.id) return `#${CSS.escape(node.id)}`;
+  const row = node.closest("tr[data-alert]");
+  if (row && node.matches("[data-pick]")) return `tr[data-alert="${CSS.escape(row.dataset.alert)}"] [data-pick]`;
+  const href = node.getAttribute("href");
+  return href ? `a[href="${CSS.escape(href)}"]` : null;
+}
+
 export function following(id, { part = "" } = {}) {
   const box = document.getElementById(id);
   let busy = false;
@@ -13,10 +22,11 @@ export function following(id, { part = "" } = {}) {
     const text = await answer.text();
     const page = new DOMParser().parseFromString(text, "text/html");
     const open = [...box.querySelectorAll("details")].map((one) => one.open);
-    const focused = box.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const focused = box.contains(document.activeElement) ? place(document.activeElement) : null;
     box.replaceChildren(...(part ? page.body.childNodes : page.getElementById(id)?.childNodes ?? []));
     box.querySelectorAll("details").forEach((one, index) => { one.open = open[index] ?? false; });
-    if (focused) box.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    box.dispatchEvent(new CustomEvent("refreshed"));
+    if (focused) box.querySelector(focused)?.focus();
   }
 
   return async function changed() {

@@ -1,0 +1,66 @@
+"""Alerts by keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.support.platform_process import Platform
+
+Open = Callable[..., Page]
+OUTLINE = "(row) => getComputedStyle(row).outlineStyle"
+
+
+def test_alerts_are_acknowledged_and_silenced_by_keys_and_both_are_undone(open_page: Open, platform: Platform) -> None:
+    """Three alerts at night, and no hand for the mouse."""
+    platform.watch({"name": "Letters pile up", "metric": "letters_waiting", "threshold": 10, "severity": "warning"})
+    for name in ("post-1", "post-2", "post-3"):
+        platform.push(name, letters_waiting=20)
+    page = open_page("/dashboard/alerts/?q=letters")
+    expect(page.locator("#record tr[data-alert]")).to_have_count(3, timeout=15_000)
+    expect(page.locator("#record tr[data-alert] >> text=Firing")).to_have_count(3)
+
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowDown")
+    second = page.locator("#record tr[data-alert]").nth(1)
+    expect(second.locator("a.alert-title")).to_be_focused()
+    assert second.evaluate(OUTLINE) == "solid"
+    page.keyboard.press("x")
+    page.keyboard.press("k")
+    page.keyboard.press("x")
+    expect(page.locator("#said")).to_have_text("2 selected")
+    page.keyboard.press("a")
+    expect(page.locator("#said")).to_contain_text("2 alerts acknowledged. Press z to undo.")
+    expect(page.locator("#record >> text=acknowledged by admin")).to_have_count(2)
+    expect(page.locator("#record tr[data-alert] a.alert-title").first).to_be_focused()  # though it was written anew
+    page.keyboard.press("z")
+    expect(page.locator("#record >> text=acknowledged by admin")).to_have_count(0)
+
+    page.keyboard.press("s")
+    expect(page.get_by_role("dialog", name="Silence")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.type("being sorted")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("1 alert silenced")
+    page.keyboard.press("z")
+    expect(page.locator("#said")).to_have_text("Undone: 1.")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("Letters pile up")
+    expect(page.locator("#picture canvas")).to_be_visible()
+
+    for verb, words in [
+        ("Snooze", "snoozed by admin"),
+        ("End the snooze", "Unsnoozed"),
+        ("Only comment", "“all fine”"),
+    ]:
+        page.get_by_label("Comment").fill("all fine")
+        page.get_by_role("button", name=verb, exact=True).press("Enter")
+        expect(page.locator("#story")).to_contain_text(words)
+    page.get_by_role("button", name="False alarm").press("Enter")
+    expect(page.locator("#story")).to_contain_text("by hand, as a false alarm (admin)")
+    expect(page.get_by_role("button", name="Acknowledge")).to_be_hidden()
+    expect(page.get_by_label("Comment")).to_be_focused()
