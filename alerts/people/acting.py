@@ -17,7 +17,7 @@ from alerts.people.models import AlertComment
 from alerts.transitions import Kind, note
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.times import moment_text
-from subsystems.recursion.queries import systems_for
+from subsystems.recursion.queries import people_in
 from subsystems.s5_policy import services as s5
 from subsystems.variety.gathering import decided
 
@@ -68,7 +68,7 @@ def unacknowledge(alert: Alert, by: User, *, now: datetime | None = None) -> Ale
 def assign(alert: Alert, to: User | None, by: User, *, now: datetime | None = None) -> Alert:
     """Say who is to look after the alert; None for nobody. Raises Invalid for who may not operate its system."""
     now = now or timezone.now()
-    if to is not None and not systems_for(to, "operate").filter(pk=alert.system_id).exists():
+    if to is not None and not people_in(alert.system_id).filter(pk=to.pk).exists():
         raise Invalid("Nobody of this name may operate this system.", field="to")
     others = Q(assigned_to=None) | ~Q(assigned_to=to) if to else Q(assigned_to__isnull=False)
     if not _open(alert).filter(others).update(assigned_to=to):

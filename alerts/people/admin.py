@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from alerts.people.models import AlertComment
+from alerts.people.models import AlertComment, Rota, RotaOverride, Team
 from subsystems.messaging.admin import HistoryAdmin
 
 
@@ -17,3 +17,27 @@ class AlertCommentAdmin(HistoryAdmin):
     search_fields = ["text", "author_name", "alert__title"]
     list_select_related = ["alert"]
     date_hierarchy = "at"
+
+
+@admin.register(Team)
+class TeamAdmin(HistoryAdmin):
+    list_display = ["name", "system", "created_at"]
+    list_filter = ["system"]
+    search_fields = ["name"]
+    list_select_related = ["system"]
+
+
+@admin.register(Rota)
+class RotaAdmin(HistoryAdmin):
+    list_display = ["name", "system", "time_zone", "tell_handover", "created_at"]
+    list_filter = ["system"]
+    search_fields = ["name"]
+    list_select_related = ["system"]
+
+
+@admin.register(RotaOverride)
+class RotaOverrideAdmin(HistoryAdmin):
+    list_display = ["rota", "user", "starts_at", "ends_at", "created_by"]
+    list_filter = ["rota__system"]
+    search_fields = ["rota__name", "user__username"]
+    list_select_related = ["rota", "user", "created_by"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import QuerySet
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db.models import Q, QuerySet
 
 from subsystems.recursion.models import ApiToken, Membership, System
 
@@ -37,6 +37,19 @@ def systems_for(user: Principal, scope: str = "read", token: ApiToken | None = N
 def holds(user: Principal, scope: str, token: ApiToken | None = None) -> bool:
     """Return whether *user* holds *scope* in any system at all."""
     return systems_for(user, scope, token).exists()
+
+
+def people_in(system_id: int, scope: str = "operate") -> QuerySet[User]:
+    """Return the active users who hold *scope* in a system, through their role there or in one above it."""
+    parents = dict(System.objects.values_list("pk", "parent_id"))
+    line: list[int] = []
+    above: int | None = system_id
+    while above is not None and above not in line:
+        line.append(above)
+        above = parents.get(above)
+    roles = [role for role, scopes in SCOPES_OF_ROLE.items() if scope in scopes]
+    members = Membership.objects.filter(system_id__in=line, role__in=roles).values("user_id")
+    return User.objects.filter(is_active=True).filter(Q(is_superuser=True) | Q(pk__in=members))
 
 
 def with_descendants(system_ids: list[int]) -> set[int]:

@@ -20,6 +20,7 @@ from vsm_site.api.views import (
     history,
     messages,
     notices,
+    on_call,
     operations,
     schedules,
     signals,
@@ -64,6 +65,8 @@ router.register("maintenance-windows", notices.WindowViewSet, basename="maintena
 router.register("notification-targets", notices.TargetViewSet, basename="notification-target")
 router.register("notifications", notices.NotificationViewSet, basename="notification")
 router.register("notification-log", notices.NoticeLineViewSet, basename="notification-log")
+router.register("teams", on_call.TeamViewSet, basename="team")
+router.register("rotas", on_call.RotaViewSet, basename="rota")
 router.register("messages", messages.MessageViewSet, basename="message")
 router.register("dead-letters", messages.DeadLetterViewSet, basename="dead-letter")
 router.register("channels", messages.ChannelViewSet, basename="channel")

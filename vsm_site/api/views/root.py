@@ -41,6 +41,8 @@ LISTS = {
     "notification-log": "api:notification-log-list",
     "notification-targets": "api:notification-target-list",
     "notification-routing": "api:notification-routing",
+    "teams": "api:team-list",
+    "rotas": "api:rota-list",
     "signals": "api:signal-list",
     "messages": "api:message-list",
     "dead-letters": "api:dead-letter-list",
