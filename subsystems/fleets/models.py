@@ -250,12 +250,18 @@ class HistoryRules(models.Model):
     ask_events = models.BooleanField(default=True)  # ask workers that tell nothing of their tasks to tell
     result_backend_sealed = models.TextField(blank=True, editable=False)
     result_backend_display = models.CharField(max_length=300, blank=True, editable=False)
+    result_backend_error = models.CharField(max_length=300, blank=True, editable=False)  # why it did not answer
 
     class Meta:
         verbose_name_plural = "history rules"
 
     def __str__(self) -> str:
         return f"{self.fleet}: {self.keep_days} days"
+
+    @property
+    def result_backend(self) -> str:
+        """The address without what is secret in it; empty where none is known."""
+        return self.result_backend_display
 
 
 class WorkerState(models.Model):

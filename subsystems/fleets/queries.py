@@ -8,15 +8,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection
 from django.db.models import F, Q, QuerySet
 
-from subsystems.fleets.models import BlindSpell, ExceptionGroup, Listening, Task, TaskRetry, TaskRollUp
+from subsystems.fleets.models import (
+    BlindSpell,
+    ExceptionGroup,
+    HistoryRules,
+    Listening,
+    Task,
+    TaskRetry,
+    TaskRollUp,
+)
 from subsystems.fleets.roll_ups import STEP_SECONDS, Tally, opened
 from subsystems.fleets.rolling_up import noted
 from subsystems.fleets.searching import ORDERS, SLOWEST, Position, Wanted
 from subsystems.fleets.states import State
 from subsystems.kernel.times import moment_text
+from subsystems.s1_operations.models import Fleet
 
 SCANNED = 50_000  # rows that one search for a text reads; the next page goes on where it ended
 FEW = 500  # tasks within bounds of runtime that are sorted; where there are more, the newest of them are near
@@ -328,8 +338,9 @@ def spell_body(spell: BlindSpell) -> dict[str, Any]:
     }
 
 
-def hearing_body(fleet_id: int, listening: Listening | None, *, now: datetime) -> dict[str, Any]:
-    """Return how well a fleet is heard, and what to do where it is not."""
+def hearing_body(fleet: Fleet, *, now: datetime) -> dict[str, Any]:
+    """Return how well a fleet is heard, and what to do where it is not; select its `listening` and `history_rules`."""
+    listening = _one_of(fleet, "listening")
     if listening is None:
         return {"heard": False, "since": None, "advice": ["Nothing was heard of this fleet yet."]}
     heard = listening.since is not None and (now - listening.written_at).total_seconds() < HEARD_WITHIN
@@ -343,8 +354,22 @@ def hearing_body(fleet_id: int, listening: Listening | None, *, now: datetime) -
         "missed": listening.missed,
         "hears_sending": listening.hears_sending,
         "workers": listening.workers,
-        "advice": advice(listening, heard=heard),
+        "advice": [*advice(listening, heard=heard), *_advice_on_results(_one_of(fleet, "history_rules"))],
     }
+
+
+def _one_of(fleet: Fleet, name: str) -> Any:
+    """Return what a fleet has one of at most; None where it has none."""
+    try:
+        return getattr(fleet, name)
+    except ObjectDoesNotExist:
+        return None
+
+
+def _advice_on_results(rules: HistoryRules | None) -> list[str]:
+    if rules is None or not rules.result_backend_error:
+        return []
+    return [f"Its result backend {rules.result_backend_display} does not answer: {rules.result_backend_error}"]
 
 
 HEARD_WITHIN = 15.0

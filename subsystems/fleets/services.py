@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
-from subsystems.fleets import store, watching
+from subsystems.fleets import results, store, watching
 from subsystems.fleets.folding import Batch
 from subsystems.fleets.listening import Heard, Spell
 from subsystems.fleets.masking import Masking, masking
@@ -19,8 +20,10 @@ from subsystems.fleets.states import State
 from subsystems.fleets.task_events import told
 from subsystems.kernel.errors import Invalid
 from subsystems.messaging.live import push
+from subsystems.s1_operations import broker_urls
 from subsystems.s1_operations import services as s1
 from subsystems.s1_operations.models import Fleet
+from subsystems.s1_operations.sealing import seal
 from subsystems.variety import gathering
 
 MAX_TOLD = 50  # tasks of one flush of which open pages are told by name; a page of more reads anew anyway
@@ -229,14 +232,25 @@ MAX_PATTERNS, MAX_PATTERN = 100, 100
 
 
 def set_rules(fleet: Fleet, **changes: Any) -> HistoryRules:
-    """Change what is kept of a fleet and what is hidden. Raises Invalid naming the field."""
+    """Change what is kept of a fleet, what is hidden, and where its results are. Raises Invalid naming the field."""
     rules = HistoryRules.objects.filter(fleet=fleet).first() or default_rules(fleet)
     for name, value in changes.items():
         if name in {"masked_names", "masked_tasks"}:
             value = _checked_patterns(name, value)
-        setattr(rules, name, value)
+        if name == "result_backend":
+            _set_result_backend(rules, value)
+        else:
+            setattr(rules, name, value)
     rules.save()
     return rules
+
+
+def _set_result_backend(rules: HistoryRules, url: str) -> None:
+    """Take the address of a result backend, which is never shown again; an empty one takes it away."""
+    url = results.check(url) if url else ""
+    rules.result_backend_sealed = seal(url, settings.SECRET_KEY, results.PURPOSE) if url else ""
+    rules.result_backend_display = broker_urls.display(url)[:300] if url else ""
+    rules.result_backend_error = ""
 
 
 def _checked_patterns(field: str, given: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 from subsystems.kernel.errors import Invalid
@@ -13,22 +14,26 @@ MAX_ERROR = 300
 PUBLIC = "guest"  # RabbitMQ's default is no secret, and a word of its messages
 
 
-def check(url: str) -> str:
-    """Return *url* when it names a broker that can be watched. Raises Invalid, which never repeats the address."""
+def check(url: str, *, schemes: Sequence[str] = SCHEMES, what: str = "broker", field: str = "url") -> str:
+    """Return *url* when it names a broker that can be watched. Raises Invalid, which never repeats the address.
+
+    Another server that is reached in the same way says *what* it is, and which *schemes* it may have.
+    """
     url = url.strip()
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise Invalid("The broker's address cannot be read.", field="url") from None
-    if parts.scheme not in SCHEMES:
-        raise Invalid(f"The broker's address must start with {', '.join(f'{s}://' for s in SCHEMES)}.", field="url")
+        raise Invalid(f"The {what}'s address cannot be read.", field=field) from None
+    if parts.scheme not in schemes:
+        raise Invalid(f"The {what}'s address must start with {', '.join(f'{s}://' for s in schemes)}.", field=field)
     if not parts.hostname or port == 0 or re.search(r"\s", url):
-        raise Invalid("The broker's address must name a host, as in amqp://user:password@host:5672/vhost.", field="url")
+        example = f"{schemes[0]}://user:password@host{':5672/vhost' if schemes[0] == 'amqp' else ':6379/1'}"
+        raise Invalid(f"The {what}'s address must name a host, as in {example}.", field=field)
     if ";" in url:  # kombu would take what follows for another broker, of any kind and with a password of its own
-        raise Invalid("Give the address of one broker; a semicolon inside it is written %3B.", field="url")
+        raise Invalid(f"Give the address of one {what}; a semicolon inside it is written %3B.", field=field)
     if parts.scheme.startswith("redis") and not re.fullmatch(r"/?\d*", parts.path):
-        raise Invalid("The path of a Redis address is the number of its database.", field="url")
+        raise Invalid("The path of a Redis address is the number of its database.", field=field)
     return url
 
 

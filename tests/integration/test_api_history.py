@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from subsystems.fleets import queries, services, store
-from subsystems.fleets.models import BlindSpell, Listening, Task
+from subsystems.fleets.models import BlindSpell, HistoryRules, Listening, Task
 from subsystems.fleets.states import State
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
@@ -304,3 +304,25 @@ def test_rules_are_changed_by_who_may(client: Client, get: Any, headers: dict[st
     assert change({"keep_days": 5}, reader).status_code == 403
     assert services.masking_of(shop.history_rules).masked("{'iban': 'x'}") != "{'iban': 'x'}"
     assert set(State.__members__) >= {"SUCCESS"}
+
+
+def test_the_address_of_results_is_kept_sealed_and_never_shown(
+    client: Client, headers: dict[str, str], past: float
+) -> None:
+    """It carries a password as a broker's does; one that cannot be read is refused by the field's name."""
+    shop = Fleet.objects.get(name="shop")
+    address = f"/api/v1/fleets/{shop.pk}/history-rules/"
+
+    def change(url: str) -> Any:
+        return client.patch(address, {"result_backend": url}, content_type="application/json", headers=headers)
+
+    taken = change("redis://:hunter2@results.example:6379/3")
+    refused = change("db+postgresql://user:hunter2@results.example/results")
+    stored = HistoryRules.objects.get(fleet=shop)
+
+    assert taken.json()["result_backend"] == "redis://results.example:6379/3"
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["field"] == "result_backend"
+    assert "hunter2" not in taken.content.decode() + refused.content.decode() + stored.result_backend_sealed
+    assert change("").json()["result_backend"] == ""
+    assert HistoryRules.objects.get(fleet=shop).result_backend_sealed == ""

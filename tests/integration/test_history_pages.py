@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from subsystems.fleets import store
-from subsystems.fleets.models import BlindSpell, Listening, Task
+from subsystems.fleets.models import BlindSpell, HistoryRules, Listening, Task
 from subsystems.s1_operations.models import Fleet
 from tests.integration.test_api_history import failed, make_fleet, ran
 from tests.integration.test_fleets_history import batch_of
@@ -146,3 +146,32 @@ def test_pages_cost_the_same_however_long_they_are(reader: Client, shop: Fleet) 
         counts.append(len(ran_queries))
 
     assert counts[0] == counts[1]
+
+
+def test_the_rules_of_a_history_are_changed_on_a_page(client: Client, shop: Fleet) -> None:
+    """An address that is not typed again stays; what is wrong is shown where it is."""
+    client.force_login(make_user("olga", role="operator"))
+    page = f"/dashboard/fleets/{shop.pk}/history-rules/"
+    given = {"keep_days": "7", "max_tasks": "5000", "masked_names": "iban\ncvc\n", "ask_events": "on"}
+
+    saved = client.post(page, {**given, "result_backend": "redis://:hunter2@results.example/3"})
+    again = client.post(page, given)
+    rules = HistoryRules.objects.get(fleet=shop)
+    refused = client.post(page, {**given, "keep_days": "0", "result_backend": "memory://"})
+    shown = client.get(page).content.decode()
+
+    assert (saved.status_code, again.status_code, refused.status_code) == (302, 302, 400)
+    assert (rules.keep_days, rules.masked_names) == (7, ["iban", "cvc"])
+    assert rules.result_backend == "redis://results.example/3"
+    assert "Now redis://results.example/3" in shown
+    assert "hunter2" not in shown
+    client.post(page, {**given, "forget_result_backend": "on"})
+    assert not HistoryRules.objects.get(fleet=shop).result_backend
+
+
+def test_the_rules_of_a_history_are_for_operators_of_its_system(reader: Client, shop: Fleet) -> None:
+    """A viewer neither sees nor changes them."""
+    page = f"/dashboard/fleets/{shop.pk}/history-rules/"
+
+    assert reader.get(page).status_code == 403
+    assert reader.post(page, {"keep_days": "1"}).status_code == 403

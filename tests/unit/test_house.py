@@ -27,7 +27,7 @@ DOORS = {
     "steering.py", "previews.py", "carrying.py", "standing.py", "captures.py",
     "intake.py", "sorting.py", "flushing.py", "sending.py", "reporting.py",
     "acting.py", "duties.py", "waking.py",
-    "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py",
+    "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}

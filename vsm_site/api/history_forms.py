@@ -222,3 +222,8 @@ class HistoryRulesSerializer(Plain):
     masked_names = serializers.ListField(child=serializers.CharField(max_length=100), max_length=100)
     masked_tasks = serializers.ListField(child=serializers.CharField(max_length=100), max_length=100)
     ask_events = serializers.BooleanField()
+    result_backend = serializers.CharField(
+        max_length=500, allow_blank=True,
+        help_text="redis://… where the application keeps its results; shown without what is secret, empty for none",
+    )  # fmt: skip
+    result_backend_error = serializers.CharField(read_only=True)

@@ -38,6 +38,7 @@ urlpatterns = [
     path("variety/history/", variety.history, name="variety-history"),
     path("fleets/", fleets.index, name="fleets"),
     path("fleets/<int:pk>/forget/", fleets.forget, name="fleet-forget"),
+    path("fleets/<int:pk>/history-rules/", fleets.history_rules, name="fleet-history-rules"),
     path("units/<int:pk>/steer/", steering.unit, name="unit-steer"),
     path("fleets/<int:pk>/steer/", steering.fleet, name="fleet-steer"),
     path("fleets/<int:pk>/act/", steering.act, name="fleet-act"),

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from subsystems.fleets import queries, services
-from subsystems.fleets.models import ExceptionGroup, HistoryRules, Listening, Task
+from subsystems.fleets.models import ExceptionGroup, HistoryRules, Task
 from subsystems.fleets.searching import Wanted
 from subsystems.kernel.errors import Invalid
 from subsystems.kernel.times import moment_text
@@ -160,9 +160,8 @@ class HearingView(APIView):
     def get(self, request: Request, pk: int) -> Response:
         fleet = fleet_of(request, pk, "read")
         now = timezone.now()
-        listening = Listening.objects.filter(fleet_id=fleet.pk).first()
         spells = queries.blind_spells([fleet.pk], since=now - BLIND_DAYS)
-        body = queries.hearing_body(fleet.pk, listening, now=now)
+        body = queries.hearing_body(fleet, now=now)
         return Response({**body, "blind": [queries.spell_body(spell) for spell in spells]})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,12 +10,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
 from subsystems.fleets import queries
-from subsystems.fleets.models import Listening
+from subsystems.fleets import services as history
 from subsystems.kernel.errors import Refused
 from subsystems.s1_operations import services
 from subsystems.s1_operations.models import Fleet
 from subsystems.s1_operations.queries import fleet_body
 from vsm_site.dashboard.forms import FleetForm, HttpUnitForm
+from vsm_site.dashboard.history_rules_form import HistoryRulesForm
 from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
 from vsm_site.dashboard.views.pages import page
 
@@ -53,6 +53,25 @@ def forget(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     return redirect(f"/dashboard/fleets/{place.query}")
 
 
+@in_system
+def history_rules(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
+    """Show and change what of a fleet's tasks is kept, what is hidden, and where its results are."""
+    refuse_readers(place)
+    fleet = get_object_or_404(Fleet.objects.select_related("listening", "history_rules"), pk=pk, system=place.system)
+    rules = fleet.history_rules if hasattr(fleet, "history_rules") else history.default_rules(fleet)
+    form = HistoryRulesForm(rules, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            history.set_rules(fleet, **form.wanted())
+        except Refused as error:
+            form.take(error)
+        else:
+            messages.success(request, f"The history of {fleet.name} is kept by this from now on.")
+            return redirect(f"/dashboard/fleets/{place.query}")
+    status = 400 if form.errors else 200
+    return page(request, place, "dashboard/history_rules.html", status=status, fleet=fleet, rules=rules, form=form)
+
+
 def shown(
     request: HttpRequest,
     place: Place,
@@ -62,8 +81,9 @@ def shown(
     status: int = 200,
 ) -> HttpResponse:
     """Show the page with both forms, as they are or as they were refused."""
-    rows = list(Fleet.objects.filter(system=place.system).select_related("listening"))
-    fleets = [{**fleet_body(fleet), **_hearing(fleet)} for fleet in rows]
+    rows = list(Fleet.objects.filter(system=place.system).select_related("listening", "history_rules"))
+    now = timezone.now()
+    fleets = [{**fleet_body(fleet), "hearing": queries.hearing_body(fleet, now=now)} for fleet in rows]
     spells = queries.blind_spells([fleet.pk for fleet in rows], since=timezone.now() - SPELLS_OF)
     return page(
         request,
@@ -75,12 +95,3 @@ def shown(
         fleet_form=fleet_form or FleetForm(),
         unit_form=unit_form or HttpUnitForm(),
     )
-
-
-def _hearing(fleet: Fleet) -> dict[str, Any]:
-    """Return how well the tasks of a fleet are heard."""
-    try:
-        listening: Listening | None = fleet.listening
-    except Listening.DoesNotExist:
-        listening = None
-    return {"hearing": queries.hearing_body(fleet.pk, listening, now=timezone.now())}

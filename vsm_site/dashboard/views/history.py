@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from subsystems.fleets import queries
-from subsystems.fleets.models import Listening, Task
+from subsystems.fleets.models import Task
 from subsystems.fleets.searching import NEWEST
 from subsystems.fleets.states import FINAL, State
 from subsystems.s1_operations.models import Fleet
@@ -138,7 +138,7 @@ def _fleets(request: HttpRequest, place: Place, wanted: FleetFilter) -> dict[int
     chosen = wanted.cleaned_data["fleet"]
     named = Q(name=chosen) if chosen else Q()
     fleets = Fleet.objects.filter(reach_of(request, place, wanted.of).condition(), named)
-    return {fleet.pk: fleet for fleet in fleets.select_related("listening")}
+    return {fleet.pk: fleet for fleet in fleets.select_related("listening", "history_rules")}
 
 
 def _rows(tasks: list[Task], names: dict[int, str]) -> list[dict[str, Any]]:
@@ -186,12 +186,8 @@ def _trouble(fleets: list[Fleet], wanted: TaskFilter) -> list[str]:
     now = timezone.now()
     told = []
     for fleet in fleets:
-        try:
-            listening = fleet.listening
-        except Listening.DoesNotExist:
-            continue
-        heard = queries.hearing_body(fleet.pk, listening, now=now)
-        told += [f"{fleet.name}: {sentence}" for sentence in heard["advice"]]
+        if hasattr(fleet, "listening"):
+            told += [f"{fleet.name}: {sentence}" for sentence in queries.hearing_body(fleet, now=now)["advice"]]
     since = wanted.cleaned_data["since"] or now - BLIND_FOR
     names = {fleet.pk: fleet.name for fleet in fleets}
     for spell in queries.blind_spells(list(names), since=since, until=wanted.cleaned_data["until"])[:20]:
