@@ -10,6 +10,7 @@ from typing import Any
 from subsystems.s3_control.workers import Worker
 
 EMPTY_LOOKS = 2  # one look may fall between two messages: twice empty, and no consumer in between, is empty
+TOLD_LOOKS = 5  # a worker that answers so often after it was told to stop did not hear it, and is told again
 UNHEARD_LOOKS = 20  # a worker that does not answer so often is not known to be idle, and is left alone
 
 
@@ -32,6 +33,7 @@ class Drain:
     empty_looks: int = 0
     unheard_looks: int = 0
     stopping: bool = False
+    told_looks: int = 0  # in which it still answered since it was told to stop
     outcome: str = ""  # "stopped", or why the worker was left alone
 
     def body(self) -> dict[str, Any]:
@@ -41,6 +43,7 @@ class Drain:
             "empty_looks": self.empty_looks,
             "unheard_looks": self.unheard_looks,
             "stopping": self.stopping,
+            "told_looks": self.told_looks,
             "outcome": self.outcome,
         }
 
@@ -67,7 +70,11 @@ def next_step(drain: Drain, worker: Worker | None, *, out_of_time: bool) -> tupl
         return _unheard(drain, out_of_time)
     drain = replace(drain, unheard_looks=0)
     if drain.stopping:
-        return Step.WAIT, drain  # it was told; it says goodbye by not answering
+        # It says goodbye by not answering. A broadcast is no promise: where it was not heard, all begins anew.
+        drain = replace(drain, told_looks=drain.told_looks + 1)
+        if drain.told_looks < TOLD_LOOKS:
+            return Step.WAIT, drain
+        drain = replace(drain, stopping=False, told_looks=0, empty_looks=0)
     if out_of_time:
         return Step.GIVE_UP, drain
     if worker.queues:

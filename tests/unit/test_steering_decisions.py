@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -131,12 +132,24 @@ def test_no_order_of_looks_stops_a_worker_that_has_work(kinds: list[str]) -> Non
     for place, step in enumerate(steps):
         if step is Step.STOP:
             assert kinds[place - 1 : place + 1] == ["empty", "empty"]
-    assert steps.count(Step.STOP) <= 1
+    stops = [place for place, step in enumerate(steps) if step is Step.STOP]
+    assert all(later - stop > draining.TOLD_LOOKS for stop, later in pairwise(stops))
+
+
+def test_a_worker_that_did_not_hear_that_it_is_to_stop_is_told_again() -> None:
+    """A broadcast may be lost; one that came back to its queue meanwhile is looked at from the beginning."""
+    empty = replace(IDLE, queues=())
+    told = [empty, empty, *[empty] * (draining.TOLD_LOOKS - 1)]
+
+    assert looks(*told, empty, empty)[1:] == [Step.STOP, *[Step.WAIT] * draining.TOLD_LOOKS, Step.STOP]
+    assert looks(*told, IDLE)[-1] is Step.CANCEL
+    assert looks(*told, replace(empty, active=1))[-1] is Step.WAIT
+    assert looks(*told, None, None)[-1] is Step.GONE
 
 
 def test_a_drain_survives_being_written_down() -> None:
     """It is kept in its row between two steps, and a restart reads it."""
-    drain = Drain("a", ("q", "r"), 1, 2, True, "stopped")
+    drain = Drain("a", ("q", "r"), 1, 2, True, 3, "stopped")
 
     assert Drain.of(drain.body()) == drain
 
