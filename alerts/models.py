@@ -20,14 +20,14 @@ from alerts.notices.models import (
     Silence,
     Target,
 )
-from alerts.people.models import AlertComment, Rota, RotaOverride, Team
+from alerts.people.models import AlertComment, ContactSettings, Rota, RotaOverride, Team
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Unit
 
 # Models of a package within the room: Django finds what this module names.
 __all__ = [
-    "Alert", "AlertComment", "AlertNotice", "AlertRule", "ExternalAlert", "Group", "GroupMember", "GroupTold",
-    "Incoming", "MaintenanceWindow", "Notification", "Rota", "RotaOverride", "Routing", "Severity",
+    "Alert", "AlertComment", "AlertNotice", "AlertRule", "ContactSettings", "ExternalAlert", "Group", "GroupMember",
+    "GroupTold", "Incoming", "MaintenanceWindow", "Notification", "Rota", "RotaOverride", "Routing", "Severity",
     "Silence", "Target", "Team",
 ]  # fmt: skip
 

@@ -27,9 +27,15 @@ class Routing(models.Model):
 
 
 class Target(models.Model):
-    """An address that is told: a channel with its settings. After failures in a row it rests: its circuit is open."""
+    """An address that is told: a channel with its settings. After failures in a row it rests: its circuit is open.
 
-    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="targets")
+    It belongs to a system, or to one person: then it is how they can be reached, and no routing can name it.
+    """
+
+    system = models.ForeignKey(System, null=True, blank=True, on_delete=models.CASCADE, related_name="targets")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="contact_methods"
+    )
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=40)  # the channel's name
     config = models.JSONField(default=dict, blank=True)
@@ -45,10 +51,20 @@ class Target(models.Model):
 
     class Meta:
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["system", "name"], name="target_name_per_system")]
+        constraints = [
+            models.UniqueConstraint(fields=["system", "name"], name="target_name_per_system"),
+            models.UniqueConstraint(fields=["owner", "name"], name="target_name_per_owner"),
+            models.CheckConstraint(
+                condition=models.Q(system=None) ^ models.Q(owner=None), name="target_of_a_system_or_a_person"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    def beside(self) -> models.QuerySet[Target]:
+        """Return the targets of the same system, or the same person."""
+        return Target.objects.filter(system=self.system_id, owner=self.owner_id)
 
 
 class Silence(models.Model):

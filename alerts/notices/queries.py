@@ -81,7 +81,7 @@ def policies(tree: Tree, system_ids: Iterable[int]) -> dict[int, Policy]:
     documents = {each.system_id: each for each in Routing.objects.filter(system_id__in=line)}
     targets: dict[int, dict[str, Target]] = defaultdict(dict)
     for target in Target.objects.filter(system_id__in=line, enabled=True):
-        targets[target.system_id][target.name] = target
+        targets[target.system_id or 0][target.name] = target
     return {pk: _policy(list(tree.upwards(pk)), documents, targets) for pk in wanted}
 
 
@@ -211,7 +211,7 @@ def target_body(target: Target) -> dict[str, Any]:
     """Return one target as JSON; of its secrets only which are set."""
     return {
         "id": target.pk,
-        "system": target.system.slug,
+        "system": target.system.slug if target.system else None,
         "name": target.name,
         "kind": target.kind,
         "config": target.config,

@@ -262,26 +262,33 @@ def delete_target(target: Target, by: User) -> None:
 
 def test_target(target: Target, by: User, *, now: datetime) -> Notification:
     """Send a test to *target* now, and return what became of it."""
+    return try_target(target, by, target.system, now=now)
+
+
+def try_target(target: Target, by: User, home: System | None, *, now: datetime) -> Notification:
+    """Send a test to *target* now, and return what became of it; *home* is the system whose log keeps it."""
+    if home is None:
+        raise Refused("A test is logged in a system, and there is none.", code="no_system")
     told = payload.Told(
-        {"alertname": "Test", "system": target.system.slug, "severity": "info"},
+        {"alertname": "Test", "system": home.slug, "severity": "info"},
         {"summary": f"{by.get_username()} tests whether this arrives."}, True, moment_text(now), None, "0" * 64, "info",
         "A test", url=f"{django_settings.EXTERNAL_URL}/dashboard/notifications/",
     )  # fmt: skip
-    notification = _plain(target, "test", told, now)
+    notification = write_plain(target, home, "test", told, now)
     mine = Notification.objects.filter(pk=notification.pk)
     mine.update(claimed_until=now + sending.LEASE, attempts=1)
     _audit("target.tested", target.system, by, {"target": target.pk, "name": target.name})
     return sending.send_test(notification, now=now)
 
 
-def _plain(target: Target, reason: str, told: payload.Told, now: datetime) -> Notification:
+def write_plain(target: Target, system: System, reason: str, told: payload.Told, now: datetime) -> Notification:
     """Write a notification that is about no alert."""
     body = payload.body_of(
         [told], group_key=f"{reason} {target.pk} {now.timestamp():.0f}", group_labels={"alertname": told.title},
         receiver="", firing=1, resolved=0, reason=reason, external_url=django_settings.EXTERNAL_URL,
     )  # fmt: skip
     return Notification.objects.create(
-        system=target.system, target=target, target_name=target.name, kind=target.kind, receiver="", reason=reason,
+        system=system, target=target, target_name=target.name, kind=target.kind, receiver="", reason=reason,
         severity=told.severity, title=payload.title_of(body), body=body, firing_count=0, created_at=now, due_at=now,
     )  # fmt: skip
 
@@ -295,7 +302,7 @@ def _remind(silence: Silence, now: datetime) -> None:
         url=f"{django_settings.EXTERNAL_URL}/dashboard/silences/?system={silence.system.slug}",
     )  # fmt: skip
     for target in policy.targets_of(policy.routing.route.receiver):
-        _plain(target, "silence_ends", told, now)
+        write_plain(target, silence.system, "silence_ends", told, now)
     transaction.on_commit(lambda: announce("alerts.notifications_due", {}), robust=True)
 
 
@@ -307,8 +314,8 @@ def _check_names(target: Target) -> None:
         raise Invalid("A target keeps its kind.", field="kind")
     if before and before.name != target.name:
         raise Invalid("A target keeps its name: the routing knows it by that.", field="name")
-    if before is None and Target.objects.filter(system=target.system).count() >= MAX_TARGETS:
-        raise Invalid(f"A system may have {MAX_TARGETS} targets.", field="name")
+    if before is None and target.beside().count() >= MAX_TARGETS:
+        raise Invalid(f"At most {MAX_TARGETS} targets.", field="name")
 
 
 def _set(target: Target, settings: Mapping[str, object]) -> None:
@@ -327,9 +334,9 @@ def _set(target: Target, settings: Mapping[str, object]) -> None:
 def _fallback(target: Target, name: str) -> Target | None:
     if not name:
         return None
-    found = Target.objects.filter(system=target.system, name=name).exclude(pk=target.pk).first()
+    found = target.beside().filter(name=name).exclude(pk=target.pk).first()
     if found is None:
-        raise Invalid(f"There is no other target {name[:60]!r} in this system.", field="fallback")
+        raise Invalid(f"There is no other target {name[:60]!r} here.", field="fallback")
     return found
 
 
@@ -341,5 +348,5 @@ def _save(row: MaintenanceWindow | Target, taken: str) -> None:
         raise Invalid(taken, field="name") from None
 
 
-def _audit(type_: str, system: System, by: User, data: Mapping[str, Any]) -> None:
-    event_log.append(Stream.AUDIT, type_, data, system_id=system.pk, actor=by.get_username())
+def _audit(type_: str, system: System | None, by: User, data: Mapping[str, Any]) -> None:
+    event_log.append(Stream.AUDIT, type_, data, system_id=system.pk if system else None, actor=by.get_username())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from alerts.people.models import AlertComment, Rota, RotaOverride, Team
+from alerts.people.models import AlertComment, ContactSettings, Rota, RotaOverride, Team
 from subsystems.messaging.admin import HistoryAdmin
 
 
@@ -41,3 +41,12 @@ class RotaOverrideAdmin(HistoryAdmin):
     list_filter = ["rota__system"]
     search_fields = ["rota__name", "user__username"]
     list_select_related = ["rota", "user", "created_by"]
+
+
+@admin.register(ContactSettings)
+class ContactSettingsAdmin(HistoryAdmin):
+    """How people want to be reached: theirs to say."""
+
+    list_display = ["user", "time_zone", "updated_at"]
+    search_fields = ["user__username"]
+    list_select_related = ["user"]

@@ -1,4 +1,4 @@
-"""What people say of alerts, and who is on call."""
+"""What people say of alerts, who is on call, and how each can be reached."""
 
 from __future__ import annotations
 
@@ -78,3 +78,20 @@ class RotaOverride(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} from {self.starts_at} until {self.ends_at}"
+
+
+class ContactSettings(models.Model):
+    """How somebody wants to be reached: steps of their contact rules, and hours in which only the critical may."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="contact_settings")
+    time_zone = models.CharField(max_length=60, default="UTC")
+    quiet_hours = models.JSONField(default=list, blank=True)
+    critical = models.JSONField(default=list, blank=True)  # steps, as `contacts.read_steps` reads them
+    other = models.JSONField(default=list, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "contact settings"
+
+    def __str__(self) -> str:
+        return f"how {self.user} is reached"

@@ -15,6 +15,7 @@ from vsm_site.api.views import (
     access,
     alerts,
     audit,
+    contact,
     events,
     health,
     history,
@@ -67,6 +68,7 @@ router.register("notifications", notices.NotificationViewSet, basename="notifica
 router.register("notification-log", notices.NoticeLineViewSet, basename="notification-log")
 router.register("teams", on_call.TeamViewSet, basename="team")
 router.register("rotas", on_call.RotaViewSet, basename="rota")
+router.register("contact-methods", contact.ContactMethodViewSet, basename="contact-method")
 router.register("messages", messages.MessageViewSet, basename="message")
 router.register("dead-letters", messages.DeadLetterViewSet, basename="dead-letter")
 router.register("channels", messages.ChannelViewSet, basename="channel")
@@ -110,6 +112,7 @@ urlpatterns = [
         name="schedule-runs",
     ),
     path("v1/notification-routing/", notices.RoutingView.as_view(), name="notification-routing"),
+    path("v1/contact-rules/", contact.ContactRulesView.as_view(), name="contact-rules"),
     path("v1/tasks/", tasks.TasksView.as_view(), name="tasks"),
     path("v1/tasks/retry/", steering.RetryView.as_view(), name="tasks-retry"),
     path("v1/tasks/revoke/", steering.RevokeView.as_view(), name="tasks-revoke"),

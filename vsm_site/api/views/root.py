@@ -42,6 +42,8 @@ LISTS = {
     "notification-targets": "api:notification-target-list",
     "notification-routing": "api:notification-routing",
     "teams": "api:team-list",
+    "contact-methods": "api:contact-method-list",
+    "contact-rules": "api:contact-rules",
     "rotas": "api:rota-list",
     "signals": "api:signal-list",
     "messages": "api:message-list",
