@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from benchmarks.result import Result, report
 CHILD = [sys.executable, "-m", "benchmarks.notice_kills", "--child"]
 ALERTS, GROUPS = 20, 4  # that a child takes in at a time
 LEASE = timedelta(seconds=0.3)  # a claim of the dead ends as soon as it may
+STUCK_SECONDS = 60.0  # without one more alert told: the rest never will be
 
 
 def prepared() -> None:
@@ -59,56 +61,22 @@ def body(name: str, number: int) -> dict[str, object]:
 
 def run(deaths: int = 20, seed: int = 1) -> list[Result]:
     prepared()
-    from django.contrib.auth.models import User
     from django.core.management import call_command
-    from django.utils import timezone
 
-    from alerts.delivery import sending
-    from alerts.notices import services
-    from alerts.notices.models import Notification, Target
-    from subsystems.recursion.queries import root_system
     from tests.support.services_fake import serving
 
     call_command("migrate", verbosity=0)
-    user, _ = User.objects.get_or_create(username="kills", is_superuser=True)
     notes = Path(os.environ["VSM_HOME"]) / f"reported-{time.time_ns()}"
     notes.touch()
-    chance, died = random.Random(seed), 0
     with serving() as fake:
-        name = f"kills-{time.time_ns()}"
-        target = Target(system=root_system(), name=name, kind="webhook")
-        services.save_target(target, user, settings={"url": f"{fake.url}/hook"})
-        document = {"route": {"receiver": "r", "group_by": ["team"], "group_wait": "0s", "group_interval": "1s"},
-                    "receivers": [{"name": "r", "targets": [name]}]}  # fmt: skip
-        services.save_routing(root_system(), document, user, now=timezone.now())
-        ends = timezone.now() + timedelta(days=1)
-        services.create_silence(root_system(), user, 'team="silenced"', ends, "a test", now=timezone.now())
-        while died < deaths:
-            child = subprocess.Popen([*CHILD, str(notes)], stdout=subprocess.PIPE)
-            assert child.stdout is not None
-            child.stdout.readline()
-            time.sleep(chance.uniform(0.02, 0.6))
-            child.send_signal(signal.SIGKILL)
-            child.wait()
-            died += 1
-        time.sleep(1)
-        sending.LEASE = LEASE
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            services.turn(now=timezone.now())
-            services.notify(now=timezone.now())
-            if (
-                missing(notes, heard_of(fake.requests)) == 0
-                and not Notification.objects.filter(state="waiting").exists()
-            ):
-                break
-            time.sleep(0.3)
-    heard = heard_of(fake.requests)
+        routed_to(f"{fake.url}/hook")
+        kill_workers(deaths, random.Random(seed), notes)
+        tell_the_rest(lambda: missing(notes, heard_of(fake.requests)))
     sends = Counter(headers["webhook-id"] for _, _, headers, _ in fake.requests)
     doubled = sum(count - 1 for count in sends.values())
     silenced = sum(alert["labels"]["team"] == "silenced" for *_, said in fake.requests for alert in said["alerts"])
-    details = {"deaths": died, "seed": seed, "alerts": len(notes.read_text().split()), "notifications": len(sends)}
-    lost = missing(notes, heard)
+    details = {"deaths": deaths, "seed": seed, "alerts": len(notes.read_text().split()), "notifications": len(sends)}
+    lost = missing(notes, heard_of(fake.requests))
     share = doubled / max(1, len(sends))
     return [
         Result("notice_kills_lost", "workers killed in mid-send: alerts never told, and silenced ones told",
@@ -116,6 +84,61 @@ def run(deaths: int = 20, seed: int = 1) -> list[Result]:
         Result("notice_kills_doubled", "workers killed in mid-send: notifications sent twice", share, 0.05, "share",
                "less", {**details, "doubled": doubled}),
     ]  # fmt: skip
+
+
+def routed_to(url: str) -> None:
+    """Let every alert go to a webhook at *url*, but for those of a team that is silenced."""
+    from django.contrib.auth.models import User
+    from django.utils import timezone
+
+    from alerts.notices import services
+    from alerts.notices.models import Target
+    from subsystems.recursion.queries import root_system
+
+    user, _ = User.objects.get_or_create(username="kills", is_superuser=True)
+    target = Target(system=root_system(), name=f"kills-{time.time_ns()}", kind="webhook")
+    services.save_target(target, user, settings={"url": url})
+    document = {"route": {"receiver": "r", "group_by": ["team"], "group_wait": "0s", "group_interval": "1s"},
+                "receivers": [{"name": "r", "targets": [target.name]}]}  # fmt: skip
+    services.save_routing(root_system(), document, user, now=timezone.now())
+    ends = timezone.now() + timedelta(days=1)
+    services.create_silence(root_system(), user, 'team="silenced"', ends, "a test", now=timezone.now())
+
+
+def kill_workers(deaths: int, chance: random.Random, notes: Path) -> None:
+    """Start a worker and kill it at a random moment, again and again."""
+    for _ in range(deaths):
+        child = subprocess.Popen([*CHILD, str(notes)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        if not child.stdout.readline():
+            raise RuntimeError("A worker did not start: it must not count as killed.")
+        time.sleep(chance.uniform(0.02, 0.6))
+        if child.poll() is not None:
+            raise RuntimeError("A worker died by itself.")
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+
+def tell_the_rest(untold: Callable[[], int]) -> None:
+    """Work on until nothing waits; give up when nothing more is told for a while."""
+    from django.utils import timezone
+
+    from alerts.delivery import sending
+    from alerts.notices import services
+    from alerts.notices.models import Notification
+
+    time.sleep(1)
+    sending.LEASE = LEASE
+    fewest, since = untold(), time.monotonic()
+    while time.monotonic() - since < STUCK_SECONDS:
+        services.turn(now=timezone.now())
+        services.notify(now=timezone.now())
+        now = untold()
+        if not now and not Notification.objects.filter(state="waiting").exists():
+            return
+        if now < fewest:
+            fewest, since = now, time.monotonic()
+        time.sleep(0.3)
 
 
 def heard_of(requests: list[tuple[str, str, dict[str, str], dict[str, object]]]) -> set[str]:
