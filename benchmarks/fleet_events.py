@@ -27,15 +27,17 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 
-from benchmarks.embedded_server import free_port, server  # noqa: E402
+from benchmarks.embedded_server import Server, free_port, server  # noqa: E402
 from benchmarks.faults.servers import PostgreSQL, RabbitMQ, postgresql_folder, rabbitmq_program  # noqa: E402
 from benchmarks.result import Result, percentile, report  # noqa: E402
 from subsystems.fleets.models import EndedTasks, Listening, Task, TaskRollUp  # noqa: E402
 from subsystems.recursion.queries import root_system  # noqa: E402
 from subsystems.s1_operations import services  # noqa: E402
+from tests.support.chromium import find_chromium  # noqa: E402
 
 RATE, SECONDS, EVENTS_A_TASK = 1_000, 60.0, 3
 WARM_SECONDS = 5.0
+FOLLOWED_SECONDS, LONGEST = 20.0, 10.0
 LISTEN = "import django; django.setup(); from subsystems.fleets import receiver; receiver.start_all()._thread.join()"
 
 
@@ -204,19 +206,21 @@ def _answers(url: str) -> bool:
         return False
 
 
-def delays(broker: str) -> list[float]:
-    """Return how long it took from an event to the API of the whole platform, for some tasks of a stream."""
+def delays(broker: str) -> tuple[list[float], list[float]]:
+    """Return how long it took from an event to the API and to an open page, for some tasks of a stream."""
     found: list[float] = []
+    told: dict[str, float] = {}
     with server() as platform:
         headers = {"Authorization": f"Bearer {platform.token('read', 'operate')}"}
         with httpx.Client(base_url=platform.url, headers=headers) as client:
             fleets = client.get("/api/v1/fleets/").json()["results"]
             pk = next(fleet["id"] for fleet in fleets if fleet["name"] == "stream")
             assert until(lambda: client.get(f"/api/v1/fleets/{pk}/hearing/").json()["heard"], 60)
-            running = stream(broker, 20)
+            page = opened_page(platform)
+            running = stream(broker, FOLLOWED_SECONDS)
             assert running.stdout is not None
             waiting: list[tuple[str, float]] = []
-            reader = threading.Thread(target=_collect, args=(running.stdout, waiting))
+            reader = threading.Thread(target=_collect, args=(running.stdout, waiting, told))
             reader.start()
             while reader.is_alive() or waiting:
                 if not waiting:
@@ -227,19 +231,34 @@ def delays(broker: str) -> list[float]:
                 if answer["results"] and answer["results"][0]["state"] == "success":
                     found.append(time.time() - at)
                     del waiting[:]  # the newest tell; those that waited behind this one were not looked for in time
-                elif time.time() - at > 10:
-                    found.append(10.0)
+                elif time.time() - at > LONGEST:
+                    found.append(LONGEST)
                     del waiting[0]
                 else:
                     time.sleep(0.02)
-    return found
+            shown = last_line(page) if page else {}
+    return found, [shown.get(uuid, at + LONGEST) - at for uuid, at in told.items()] if page else []
 
 
-def _collect(lines: Any, waiting: list[tuple[str, float]]) -> None:
+def opened_page(platform: Server) -> subprocess.Popen[str] | None:
+    """Open the page of tasks in a real browser, where there is one; it says in the end when each was on it."""
+    if find_chromium() is None:
+        return None
+    command = [sys.executable, "-m", "benchmarks.task_page", platform.url, platform.session(),
+               str(FOLLOWED_SECONDS + LONGEST)]  # fmt: skip
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    if running.stdout.readline().strip() != "open":
+        raise RuntimeError("The page of tasks was not opened.")
+    return running
+
+
+def _collect(lines: Any, waiting: list[tuple[str, float]], told: dict[str, float]) -> None:
     for line in lines:
-        told = json.loads(line)
-        if isinstance(told, list):
-            waiting.append((told[0], told[1]))
+        found = json.loads(line)
+        if isinstance(found, list):
+            waiting.append((found[0], found[1]))
+            told[found[0]] = found[1]
 
 
 def run() -> list[Result]:
@@ -254,18 +273,26 @@ def run() -> list[Result]:
             call_command("migrate", verbosity=0, interactive=False)
             services.watch_fleet(root_system(), broker, name="stream")
             found = side_by_side(broker, Path(folder))
-            took = delays(broker)
+            took, shown = delays(broker)
         finally:
             rabbit.kill()
     (ours, flowers), (first, last, most) = found["cpu_us_an_event"], found["memory_mb_first_last_most"][0]
     lost = found["tasks_sent"] + found["tasks_sent_while_dead"] - found["tasks_after_kill"][0]
-    details = {**found, "delays_seen": len(took), "delay_p50": percentile(took, 0.5), "memory_most_mb": most}
+    details = {
+        **found,
+        "delays_seen": len(took),
+        "delay_p50": percentile(took, 0.5),
+        "pages_seen": len(shown),
+        "memory_most_mb": most,
+    }
     return [
         Result("fleet_event_cpu", "an event costs a quarter of Flower's CPU", ours, flowers / 4, "us an event",
                details=details),
         Result("fleet_event_memory", "memory is flat over a minute of events", last, first * 1.1, "MB"),
         Result("fleet_events_lost", "no event is lost, killed in between or not", float(lost), 0.5, "tasks"),
         Result("fleet_event_to_api", "p95 from an event to the API under 1 s", percentile(took, 0.95), 1.0, "s"),
+        *([Result("fleet_event_to_page", "p95 from an event to an open page under 1 s", percentile(shown, 0.95), 1.0,
+                  "s")] if shown else []),
     ]  # fmt: skip
 
 

@@ -26,7 +26,8 @@ def main(url: str, rate: int, seconds: float) -> None:
         while (now := time.time()) - started < seconds:
             while sent < (now - started) * rate:
                 uuid, teller = str(uuid4()), tellers[sent % WORKERS]
-                teller.send("task-received", uuid=uuid, name=f"shop.task{sent % NAMES}", args="(1, 'two')",
+                name = "shop.followed" if (sent + 1) % SAMPLED == 0 else f"shop.task{sent % NAMES}"
+                teller.send("task-received", uuid=uuid, name=name, args="(1, 'two')",
                             kwargs="{'amount': 17}", root_id=uuid, parent_id=None, retries=0, eta=None,
                             expires=None)  # fmt: skip
                 teller.send("task-started", uuid=uuid)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import tempfile
 import threading
 from collections import Counter
@@ -32,6 +31,7 @@ from subsystems.messaging.topology import CONSUMED
 from subsystems.telemetry import registry
 from subsystems.telemetry.store import hot_tier
 from subsystems.variety import gathering
+from tests.support.chromium import find_chromium
 from tests.support.emptying import quickly_emptied as quickly_emptied  # every transactional test needs it
 from tests.support.template import copy_of_template, drop_template
 from vsm_site import transport
@@ -41,7 +41,7 @@ hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine
 hypothesis.settings.load_profile("patient")
 HERE = Path(__file__).parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # each has its own part of the servers
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = find_chromium()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
