@@ -18,6 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from alerts import looking, queries, services
+from alerts.checks import admin as checks_admin
 from alerts.models import Alert, AlertRule, RuleVersion
 from alerts.notices import admin as notices_admin
 from alerts.people import admin as people_admin
@@ -25,7 +26,7 @@ from alerts.rule_forms import meant
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.messaging.admin import HistoryAdmin
 
-__all__ = ["AlertAdmin", "AlertRuleAdmin", "notices_admin", "people_admin"]
+__all__ = ["AlertAdmin", "AlertRuleAdmin", "checks_admin", "notices_admin", "people_admin"]
 PREVIEW_LINES = 20
 
 

@@ -7,6 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, URLVali
 from django.db import models
 from django.utils import timezone
 
+from alerts.checks.models import Check, Ping
 from alerts.notices.models import (
     AlertNotice,
     ExternalAlert,
@@ -26,9 +27,9 @@ from subsystems.s1_operations.models import Unit
 
 # Models of a package within the room: Django finds what this module names.
 __all__ = [
-    "Alert", "AlertComment", "AlertNotice", "AlertRule", "ContactSettings", "ExternalAlert", "Group", "GroupMember",
-    "GroupTold", "Incoming", "MaintenanceWindow", "Notification", "Rota", "RotaOverride", "Routing", "Severity",
-    "Silence", "Target", "Team",
+    "Alert", "AlertComment", "AlertNotice", "AlertRule", "Check", "ContactSettings", "ExternalAlert", "Group",
+    "GroupMember", "GroupTold", "Incoming", "MaintenanceWindow", "Notification", "Ping", "Rota", "RotaOverride",
+    "Routing", "Severity", "Silence", "Target", "Team",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from alerts import services
+from alerts.checks import services as checks
 from alerts.notices import services as notices
 from alerts.people import services as people
 from subsystems.kernel.triggerable import Arguments, triggerable
@@ -53,6 +54,7 @@ def notify(payload: dict[str, Any]) -> None:
 @shared_task(name="alerts.tick", soft_time_limit=45, time_limit=60)
 def tick() -> None:
     """Move notices on: what has become due, what no hint was heard of. Running twice is safe: rows are claimed."""
+    checks.turn(now=timezone.now())
     people.turn(now=timezone.now())
     notices.turn(now=timezone.now())
     notices.notify(now=timezone.now())
@@ -63,6 +65,7 @@ def forget_alerts() -> None:
     """Delete old alerts. Running twice is safe: the second finds none."""
     services.forget_alerts(now=timezone.now())
     notices.forget_old(now=timezone.now())
+    checks.forget_pings(now=timezone.now())
 
 
 @triggerable("alerts.evaluate_now")

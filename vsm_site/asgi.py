@@ -17,11 +17,12 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from vsm_site.dashboard.routing import websocket_urlpatterns  # noqa: E402
 from vsm_site.doors import DOORS  # noqa: E402
 from vsm_site.ingest_asgi import IngestDoors  # noqa: E402
+from vsm_site.ping_door import PingDoor  # noqa: E402
 from vsm_site.static_files import StaticFiles  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": IngestDoors(StaticFiles(http), DOORS),
+        "http": PingDoor(IngestDoors(StaticFiles(http), DOORS)),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

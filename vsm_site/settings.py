@@ -243,6 +243,9 @@ SPECTACULAR_SETTINGS = {
         "SignalState": "subsystems.algedonic.models.Signal.State",
         "VarietyBand": "subsystems.telemetry.requisite.Band",
         "SignalType": "subsystems.algedonic.models.Signal.Type",
+        "CheckState": ["new", "up", "late", "down", "paused"],
+        "MeasuringStatus": ["measured", "no_data"],
+        "PingKind": "alerts.checks.models.Ping.Kind",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

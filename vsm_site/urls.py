@@ -11,6 +11,7 @@ from django.views.generic import RedirectView
 from vsm_site.api.ingest import view_of
 from vsm_site.api.otlp import otlp
 from vsm_site.exposition.view import metrics_view
+from vsm_site.ping_door import ping_view
 from vsm_site.probes import health, ready
 
 admin.site.site_header = admin.site.site_title = "VSM"
@@ -28,6 +29,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("v1/metrics", view_of(otlp), name="otlp"),
     path("metrics", metrics_view, name="metrics"),
+    path("ping/", ping_view),
+    path("ping/<path:rest>", ping_view, name="ping"),
     path("health", health, name="health"),
     path("ready", ready, name="ready"),
 ]

@@ -35,6 +35,7 @@ PAGES = [
     "/dashboard/notifications/targets/",
     "/dashboard/notifications/targets/add/?kind=slack",
     "/dashboard/silences/",
+    "/dashboard/checks/",
     "/dashboard/maintenance-windows/",
     "/dashboard/fleets/",
     "/dashboard/audit/",

@@ -29,6 +29,7 @@ DOORS = {
     "acting.py", "duties.py", "reaching.py", "waking.py", "starting.py", "escalating.py", "paging.py",
     "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
+    "raising.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

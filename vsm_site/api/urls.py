@@ -15,6 +15,7 @@ from vsm_site.api.views import (
     access,
     alerts,
     audit,
+    checks,
     contact,
     events,
     health,
@@ -61,6 +62,7 @@ router.register("variety/units", variety.UnitVarietyViewSet, basename="unit-vari
 router.register("variety", variety.ReadingViewSet, basename="variety")
 router.register("alert-rules", alerts.AlertRuleViewSet, basename="alert-rule")
 router.register("alerts", alerts.AlertViewSet, basename="alert")
+router.register("checks", checks.CheckViewSet, basename="check")
 router.register("silences", notices.SilenceViewSet, basename="silence")
 router.register("maintenance-windows", notices.WindowViewSet, basename="maintenance-window")
 router.register("notification-targets", notices.TargetViewSet, basename="notification-target")

@@ -7,6 +7,7 @@ from django.urls import path
 from vsm_site.dashboard.views import (
     alerts,
     audit,
+    checks,
     events,
     fleets,
     history,
@@ -86,6 +87,10 @@ urlpatterns = [
     path("notifications/targets/<int:pk>/test/", notices.test_target, name="target-test"),
     path("notifications/targets/<int:pk>/delete/", notices.delete_target, name="target-delete"),
     path("notifications/<uuid:pk>/", notices.detail, name="notification"),
+    path("checks/", checks.index, name="checks"),
+    path("checks/<int:pk>/", checks.detail, name="check"),
+    path("checks/<int:pk>/pause/", checks.pause, name="check-pause"),
+    path("checks/<int:pk>/delete/", checks.delete, name="check-delete"),
     path("silences/", notices.silences, name="silences"),
     path("silences/<int:pk>/expire/", notices.expire, name="silence-expire"),
     path("maintenance-windows/", notices.windows, name="maintenance-windows"),

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count
+from django.utils import timezone
 
+from alerts.checks.queries import counts as check_counts
 from alerts.models import Alert
 from subsystems.algedonic import queries as algedonic
 from subsystems.health.models import Assessment
@@ -83,7 +85,10 @@ def counted(scope: Scope) -> Iterator[Family]:
     firing = Alert.objects.filter(system_id__in=scope.systems, state=Alert.State.FIRING).order_by()
     for system_id, severity, n in firing.values_list("system_id", "severity").annotate(Count("pk")):
         alerts.add(n, scope.systems[system_id], severity)
-    yield from (units, alerts)
+    checks = gauge("vsm_checks", "Jobs that are to say that they ran, by status.", "system", "status")
+    for (system_id, status), n in check_counts(scope.systems, now=timezone.now()).items():
+        checks.add(n, scope.systems[system_id], status)
+    yield from (units, alerts, checks)
 
 
 def signals(scope: Scope) -> Iterator[Family]:

@@ -27,6 +27,8 @@ SECTIONS = {
     "message": "events",
     "alerts": "alerts",
     "alert": "alerts",
+    "checks": "checks",
+    "check": "checks",
     "rules": "rules",
     "rule": "rules",
     "rule-add": "rules",
