@@ -155,6 +155,7 @@ def expect(fleet: Fleet, nodes: Sequence[str]) -> None:
     )
 
     def all_read() -> bool:
+        time.sleep(0.5)  # each look makes every worker answer four questions
         try:
             with control_of(reference(fleet)) as control:
                 found = workers_now(control)
@@ -172,7 +173,7 @@ def done(fleet: Fleet, user: User, kind: str, target: str = "", **parameters: An
     carrying.carry_out(str(action.pk), now=timezone.now())
     action.refresh_from_db()
     while action.state in Action.OPEN:
-        time.sleep(0.2)
+        time.sleep(0.5)
         carrying.carry_on(now=timezone.now() + carrying.AGAIN)  # as fast as it goes, which is harder than in life
         action.refresh_from_db()
     return action
