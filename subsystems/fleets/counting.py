@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
+from subsystems.fleets.ended import Ended
 from subsystems.fleets.folding import Batch
 from subsystems.fleets.models import Task, TaskCount
-from subsystems.fleets.task_counts import Ended, Kind, bounded, counted, unplaced
+from subsystems.fleets.task_counts import Kind, bounded, counted, unplaced
 
 KEEP = timedelta(days=30)  # a kind that was not counted for so long
 ADD = (

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from subsystems.fleets.ended import Ended
 from subsystems.fleets.states import State
 from subsystems.telemetry.sketch import Sketch
 
 STEP_SECONDS = 300
 _SUCCESS, _FAILURE = int(State.SUCCESS), int(State.FAILURE)
-
-
-class Ended(Protocol):
-    """What is counted of a task that ended (`store.Ended`)."""
-
-    @property
-    def state(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def queue(self) -> str: ...
-    @property
-    def finished_at(self) -> float: ...
-    @property
-    def runtime(self) -> float | None: ...
-    @property
-    def wait(self) -> float | None: ...
-    @property
-    def retries(self) -> int: ...
 
 
 class Ends(msgspec.Struct, array_like=True, gc=False):

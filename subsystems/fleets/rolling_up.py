@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from django.db import connection, transaction
 
+from subsystems.fleets.ended import Ended
 from subsystems.fleets.models import EndedTasks
-from subsystems.fleets.roll_ups import Ended, Ends, Tally, ends_of
+from subsystems.fleets.roll_ups import Ends, Tally, ends_of
 
 READ = (
     "SELECT at, name, queue, succeeded, failed, others, retried, runtimes, waits FROM fleets_taskrollup "

@@ -17,6 +17,7 @@ import msgspec
 from django.db import connection, transaction
 
 from subsystems.fleets import counting, rolling_up
+from subsystems.fleets.ended import Ended
 from subsystems.fleets.fingerprints import split
 from subsystems.fleets.folding import Batch, Facts
 from subsystems.fleets.models import Task
@@ -92,23 +93,6 @@ GROUP = (
     " last_seen_at = CASE WHEN excluded.last_seen_at > t.last_seen_at THEN excluded.last_seen_at"
     " ELSE t.last_seen_at END"
 )
-
-
-class Ended(NamedTuple):
-    """A task whose end was counted just now."""
-
-    uuid: str
-    state: int
-    name: str
-    queue: str
-    finished_at: float
-    runtime: float | None
-    wait: float | None
-    retries: int
-    worker: str
-    fingerprint: int | None
-    exception: str | None
-    traceback: str | None
 
 
 class Written(NamedTuple):

@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from subsystems.fleets.ended import Ended
 from subsystems.fleets.fingerprints import split
 from subsystems.fleets.folding import Batch
 from subsystems.fleets.states import State
@@ -46,27 +47,6 @@ class Kind(NamedTuple):
     role: str
     queue: str
     exception: str = ""
-
-
-class Ended(Protocol):
-    """A task whose end was counted just now (`store.Ended`)."""
-
-    @property
-    def uuid(self) -> str: ...
-    @property
-    def state(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def queue(self) -> str: ...
-    @property
-    def runtime(self) -> float | None: ...
-    @property
-    def wait(self) -> float | None: ...
-    @property
-    def worker(self) -> str: ...
-    @property
-    def exception(self) -> str | None: ...
 
 
 ENDS = {

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from subsystems.fleets.ended import Ended
 from subsystems.fleets.folding import Batch
 from subsystems.fleets.states import State
 
@@ -36,25 +37,6 @@ class Told:
     asked: Counter[tuple[str, str, float]] = field(default_factory=Counter)  # worker, task, second
     ended: list[TaskEnded] = field(default_factory=list)
     revoked: Counter[tuple[str, float]] = field(default_factory=Counter)  # worker, second
-
-
-class Ended(Protocol):
-    """A task whose end was counted just now (`store.Ended`)."""
-
-    @property
-    def uuid(self) -> str: ...
-    @property
-    def state(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def finished_at(self) -> float: ...
-    @property
-    def runtime(self) -> float | None: ...
-    @property
-    def worker(self) -> str: ...
-    @property
-    def exception(self) -> str | None: ...
 
 
 def told(batch: Batch, ended: Sequence[Ended], places: Mapping[str, tuple[str, str]], now: float) -> Told:
