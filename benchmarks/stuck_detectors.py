@@ -29,7 +29,7 @@ from benchmarks.embedded_server import server  # noqa: E402
 from benchmarks.faults.servers import RabbitMQ, rabbitmq_program, wait_until  # noqa: E402
 from benchmarks.result import Result, report  # noqa: E402
 from subsystems.fleets import topology  # noqa: E402
-from subsystems.fleets.models import Finding, Task, WorkerState  # noqa: E402
+from subsystems.fleets.models import StuckFinding, Task, WorkerState  # noqa: E402
 from subsystems.recursion.queries import root_system  # noqa: E402
 from subsystems.s1_operations import services  # noqa: E402
 from subsystems.s1_operations.models import Fleet  # noqa: E402
@@ -50,11 +50,11 @@ class Fault:
     within: float
     how: str = ""
     injected_at: float = 0.0
-    found: Finding | None = field(default=None)
+    found: StuckFinding | None = field(default=None)
 
     def look(self, fleet: Fleet) -> bool:
         """Return whether it was found after it had been injected."""
-        rows = Finding.objects.filter(fleet=fleet, kind=self.kind, subject=self.subject).order_by("found_at")
+        rows = StuckFinding.objects.filter(fleet=fleet, kind=self.kind, subject=self.subject).order_by("found_at")
         self.found = next((row for row in rows if self.how in ("", row.evidence.get("how"))), None)
         return self.found is not None
 
@@ -91,8 +91,8 @@ def _measure(fleet: Fleet, url: str, stack: ExitStack) -> list[Result]:
         time.sleep(1)
     stopped.set()
     meant = {(fault.kind, fault.subject) for fault in faults} | bench.consequences
-    others = [row for row in Finding.objects.filter(fleet=fleet) if (row.kind, row.subject) not in meant]
-    others += list(Finding.objects.exclude(fleet=fleet))
+    others = [row for row in StuckFinding.objects.filter(fleet=fleet) if (row.kind, row.subject) not in meant]
+    others += list(StuckFinding.objects.exclude(fleet=fleet))
     return [
         *(
             Result(
@@ -105,13 +105,13 @@ def _measure(fleet: Fleet, url: str, stack: ExitStack) -> list[Result]:
     ]  # fmt: skip
 
 
-def _watch_healthy(seconds: float) -> list[Finding]:
+def _watch_healthy(seconds: float) -> list[StuckFinding]:
     """Return what was found of a fleet in which nothing is wrong."""
     time.sleep(seconds)
-    return list(Finding.objects.all())
+    return list(StuckFinding.objects.all())
 
 
-def _alarms(found: Sequence[Finding], began: float) -> Result:
+def _alarms(found: Sequence[StuckFinding], began: float) -> Result:
     for row in found:
         print("false:", row.fleet, row.kind, row.subject, row.summary, row.evidence, file=sys.stderr, flush=True)
     tasks = Task.objects.filter(state=Task.State.SUCCESS, runtime_seconds__gt=LONG_SECONDS - 1).count()

@@ -10,11 +10,11 @@ from subsystems.fleets.models import (
     EndedTasks,
     ExceptionGroup,
     ExpectedWorkers,
-    Finding,
     HistoryRules,
     Listening,
     QueueState,
     Redelivery,
+    StuckFinding,
     Task,
     TaskCount,
     TaskRetry,
@@ -39,7 +39,7 @@ class DetectionRulesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["fleet__name"]
 
 
-@admin.register(Finding)
+@admin.register(StuckFinding)
 class FindingAdmin(HistoryAdmin):
     list_display = ["summary", "kind", "fleet", "confidence", "found_at", "ended_at"]
     list_filter = ["kind", "fleet"]

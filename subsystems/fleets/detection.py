@@ -22,9 +22,9 @@ from subsystems.fleets.models import (
     BlindSpell,
     DetectionRules,
     ExpectedWorkers,
-    Finding,
     Listening,
     Redelivery,
+    StuckFinding,
     Task,
 )
 from subsystems.fleets.snapshots import QueueSeen
@@ -387,7 +387,7 @@ def settle(fleet: Fleet, verdicts: Mapping[Kind, Verdict], left_out: Iterable[st
 
     What could not be judged stays as it was. Twice is safe: a finding is open once.
     """
-    open_rows = {(row.kind, row.subject): row for row in Finding.objects.filter(fleet=fleet, ended_at=None)}
+    open_rows = {(row.kind, row.subject): row for row in StuckFinding.objects.filter(fleet=fleet, ended_at=None)}
     standing = 0
     for kind, verdict in verdicts.items():
         for found in verdict.found:
@@ -405,7 +405,7 @@ def settle(fleet: Fleet, verdicts: Mapping[Kind, Verdict], left_out: Iterable[st
 
 @transaction.atomic
 def _open(fleet: Fleet, found: Found, now: datetime) -> None:
-    row, made = Finding.objects.get_or_create(
+    row, made = StuckFinding.objects.get_or_create(
         fleet=fleet,
         kind=found.kind.value,
         subject=found.subject[:420],
@@ -424,7 +424,7 @@ def _open(fleet: Fleet, found: Found, now: datetime) -> None:
         _tell(fleet, row)
 
 
-def _renew(fleet: Fleet, row: Finding, found: Found, now: datetime) -> None:
+def _renew(fleet: Fleet, row: StuckFinding, found: Found, now: datetime) -> None:
     row.summary, row.confidence, row.evidence = found.summary[:1_000], found.confidence, dict(found.evidence)
     row.seen_at = now
     with transaction.atomic():
@@ -434,7 +434,7 @@ def _renew(fleet: Fleet, row: Finding, found: Found, now: datetime) -> None:
     _tell(fleet, row)
 
 
-def _raise(fleet: Fleet, row: Finding) -> None:
+def _raise(fleet: Fleet, row: StuckFinding) -> None:
     if row.confidence < TOLD_FROM:
         return
     signal = try_to_raise(
@@ -454,10 +454,10 @@ def _raise(fleet: Fleet, row: Finding) -> None:
         row.save(update_fields=["signal"])
 
 
-def end(row: Finding, *, now: datetime, why: str) -> bool:
+def end(row: StuckFinding, *, now: datetime, why: str) -> bool:
     """End a finding and its pain; return False when it was over already."""
     with transaction.atomic():
-        if not Finding.objects.filter(pk=row.pk, ended_at=None).update(ended_at=now, ended_why=why):
+        if not StuckFinding.objects.filter(pk=row.pk, ended_at=None).update(ended_at=now, ended_why=why):
             return False
         row.ended_at, row.ended_why = now, why
         if row.signal is not None:
@@ -466,11 +466,11 @@ def end(row: Finding, *, now: datetime, why: str) -> bool:
     return True
 
 
-def _tell(fleet: Fleet, row: Finding) -> None:
+def _tell(fleet: Fleet, row: StuckFinding) -> None:
     body = {"kind": row.kind, "subject": row.subject, "summary": row.summary, "open": row.ended_at is None}
     transaction.on_commit(lambda: push(fleet.system_id, "finding", str(row.pk), body))
 
 
 def forget_findings(*, now: datetime) -> int:
     """Delete findings that ended a month ago; return how many."""
-    return Finding.objects.filter(ended_at__lt=now - KEEP_FINDINGS).delete()[0]
+    return StuckFinding.objects.filter(ended_at__lt=now - KEEP_FINDINGS).delete()[0]

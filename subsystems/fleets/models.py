@@ -383,7 +383,7 @@ class DetectionRules(models.Model):
         return f"{self.fleet}: stalled after {self.stalled_seconds:g} s"
 
 
-class Finding(models.Model):
+class StuckFinding(models.Model):
     """Something stuck: from when it was found until it was so no more."""
 
     class Kind(models.TextChoices):

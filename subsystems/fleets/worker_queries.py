@@ -11,7 +11,7 @@ from django.db.models import Count, F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
 from subsystems.fleets.flow import flow
-from subsystems.fleets.models import ExpectedWorkers, Finding, Listening, Task, WorkerState
+from subsystems.fleets.models import ExpectedWorkers, Listening, StuckFinding, Task, WorkerState
 from subsystems.fleets.snapshots import Held, QueueSeen, WorkerSeen
 from subsystems.fleets.watching import queue_states, worker_states
 from subsystems.kernel.times import moment_text
@@ -60,7 +60,7 @@ def worker_bodies(units: Sequence[Unit], *, now: datetime) -> list[dict[str, Any
 
 
 def _worker_body(
-    unit: Unit, seen: WorkerSeen | None, memory: float | None, stuck: Sequence[Finding], now: float
+    unit: Unit, seen: WorkerSeen | None, memory: float | None, stuck: Sequence[StuckFinding], now: float
 ) -> dict[str, Any]:
     node = node_of(unit)
     body: dict[str, Any] = {
@@ -91,7 +91,7 @@ def _held_body(held: Held, now: float) -> dict[str, Any]:
     return {"id": held.id, "name": held.name, "queue": held.queue, "priority": held.priority, "age_seconds": age}
 
 
-def _common(unit: Unit, stuck: Sequence[Finding]) -> dict[str, Any]:
+def _common(unit: Unit, stuck: Sequence[StuckFinding]) -> dict[str, Any]:
     return {
         "id": unit.pk,
         "system": unit.system.slug,
@@ -180,7 +180,7 @@ def queue_bodies(units: Sequence[Unit], *, now: datetime) -> list[dict[str, Any]
 
 
 def _queue_body(
-    unit: Unit, seen: QueueSeen | None, sent_rate: float | None, waits: float | None, stuck: Sequence[Finding]
+    unit: Unit, seen: QueueSeen | None, sent_rate: float | None, waits: float | None, stuck: Sequence[StuckFinding]
 ) -> dict[str, Any]:
     seen = seen or QueueSeen(node_of(unit), 0.0)
     flows = flow(
@@ -247,12 +247,12 @@ MAX_PENDING = 2_000  # waiting tasks that are looked at for the oldest of each q
 
 
 # --- Findings ---------------------------------------------------------------------------------------------------------
-def findings() -> QuerySet[Finding]:
+def findings() -> QuerySet[StuckFinding]:
     """Return what was found, open ones first, then the newest."""
-    return Finding.objects.select_related("fleet__system").order_by(F("ended_at").desc(nulls_first=True), "-pk")
+    return StuckFinding.objects.select_related("fleet__system").order_by(F("ended_at").desc(nulls_first=True), "-pk")
 
 
-def finding_body(finding: Finding) -> dict[str, Any]:
+def finding_body(finding: StuckFinding) -> dict[str, Any]:
     """Return one finding as JSON."""
     return {
         "id": finding.pk,
@@ -280,13 +280,13 @@ def expected_body(row: ExpectedWorkers) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _stuck(units: Sequence[Unit]) -> dict[int, list[Finding]]:
+def _stuck(units: Sequence[Unit]) -> dict[int, list[StuckFinding]]:
     """Return the open findings of each unit by its key."""
     keys = {(unit.fleet_id, node_of(unit)): unit.pk for unit in units}
-    found: dict[int, list[Finding]] = defaultdict(list)
+    found: dict[int, list[StuckFinding]] = defaultdict(list)
     if keys:
         named = Q(subject__in=[name for _, name in keys])
-        for row in Finding.objects.filter(named, fleet_id__in={key for key, _ in keys}, ended_at=None):
+        for row in StuckFinding.objects.filter(named, fleet_id__in={key for key, _ in keys}, ended_at=None):
             pk = keys.get((row.fleet_id, row.subject))
             if pk is not None:
                 found[pk].append(row)

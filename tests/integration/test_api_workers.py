@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from subsystems.fleets import detection, watching
-from subsystems.fleets.models import ExpectedWorkers, Finding, Listening, Task
+from subsystems.fleets.models import ExpectedWorkers, Listening, StuckFinding, Task
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.adapters.celery_link import FleetRound
@@ -132,7 +132,7 @@ def test_what_is_stuck_is_listed_with_its_evidence(api: Api) -> None:
     (queue,) = api("get", "queues/").json()["results"]
 
     assert (found["subject"], found["evidence"]["ready"], found["ended_at"]) == ("mails", 9.0, None)
-    assert found["signal"] == Finding.objects.get().signal_id
+    assert found["signal"] == StuckFinding.objects.get().signal_id
     assert [each["id"] for each in queue["findings"]] == [found["id"]]
     assert api("get", f"stuck/{found['id']}/").json()["kind"] == "queue_without_consumer"
 
@@ -184,7 +184,7 @@ def test_another_tenants_workers_queues_and_findings_do_not_exist(client: Client
     fleet = make_fleet()
     now = timezone.now()
     row = ExpectedWorkers.objects.create(fleet=fleet, role="w")
-    Finding.objects.create(
+    StuckFinding.objects.create(
         fleet=fleet, kind="lost_tasks", subject="x", summary="x", confidence=1, since=now, found_at=now, seen_at=now
     )
 

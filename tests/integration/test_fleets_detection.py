@@ -14,10 +14,10 @@ from subsystems.fleets import detection, topology, watching
 from subsystems.fleets.models import (
     DetectionRules,
     ExpectedWorkers,
-    Finding,
     Listening,
     QueueState,
     Redelivery,
+    StuckFinding,
     Task,
     WorkerState,
 )
@@ -73,8 +73,8 @@ def rounds_until(fleet: Fleet, seconds: int, **answers: Any) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def open_findings() -> dict[str, Finding]:
-    return {finding.kind: finding for finding in Finding.objects.filter(ended_at=None)}
+def open_findings() -> dict[str, StuckFinding]:
+    return {finding.kind: finding for finding in StuckFinding.objects.filter(ended_at=None)}
 
 
 def test_a_stalled_worker_is_found_told_and_forgotten_when_it_works_again(fleet: Fleet) -> None:
@@ -132,7 +132,7 @@ def test_declared_workers_that_are_gone_are_missing_and_others_are_not(fleet: Fl
 
     finding = open_findings()["missing_workers"]
     assert (finding.subject, finding.evidence["left_last"]) == ("w@2 on mails", ["w@2"])
-    assert (finding.since, Finding.objects.count()) == (NOON, 1)
+    assert (finding.since, StuckFinding.objects.count()) == (NOON, 1)
 
 
 def a_task(fleet: Fleet, uuid: str, age: float, state: Task.State = Task.State.PENDING, **more: Any) -> Task:
@@ -151,7 +151,7 @@ def test_lost_tasks_are_named(fleet: Fleet) -> None:
 
     detection.look(now=NOON + timedelta(seconds=1))
 
-    found = {f.subject: f.evidence for f in Finding.objects.filter(kind="lost_tasks")}
+    found = {f.subject: f.evidence for f in StuckFinding.objects.filter(kind="lost_tasks")}
     assert {subject: each["tasks"] for subject, each in found.items()} == {"in mails": ["gone"], "on w@9": ["dead"]}
     assert Signal.objects.filter(data__kind="lost_tasks").count() == 2
 

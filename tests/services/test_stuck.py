@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from subsystems.fleets import detection
 from subsystems.fleets.detectors.base import Patience
-from subsystems.fleets.models import Finding, QueueState, Task, WorkerState
+from subsystems.fleets.models import QueueState, StuckFinding, Task, WorkerState
 from subsystems.fleets.receiver import FleetReceivers
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import collection, services
@@ -56,15 +56,15 @@ def queue() -> str:
     return f"watched-{uuid4().hex[:8]}"
 
 
-def look(fleet: Fleet, **changed: Any) -> dict[str, Finding]:
+def look(fleet: Fleet, **changed: Any) -> dict[str, StuckFinding]:
     """Ask workers and brokers, look for what is stuck, and return it by kind."""
     collection.collect_now()
     patience = Patience(**{**{name: getattr(QUICK, name) for name in QUICK.__slots__}, **changed})
     detection.look(now=timezone.now(), patience=patience, fleets=[Fleet.objects.get(pk=fleet.pk)])
-    return {finding.kind: finding for finding in Finding.objects.filter(fleet=fleet, ended_at=None)}
+    return {finding.kind: finding for finding in StuckFinding.objects.filter(fleet=fleet, ended_at=None)}
 
 
-def found(fleet: Fleet, kind: str, **changed: Any) -> Finding:
+def found(fleet: Fleet, kind: str, **changed: Any) -> StuckFinding:
     return wait_for(lambda: look(fleet, **changed).get(kind), seconds=40)
 
 
@@ -114,7 +114,7 @@ def test_a_pool_that_stands_still_and_a_worker_that_is_frozen(fleet: Fleet, url:
 
     assert [finding.evidence["how"] for finding in (still, frozen)] == ["still", "frozen"]
     assert frozen.evidence["queues_that_count_it"] == [queue]
-    assert Finding.objects.filter(fleet=fleet, signal__state="resolved").count() == 2
+    assert StuckFinding.objects.filter(fleet=fleet, signal__state="resolved").count() == 2
 
 
 def test_a_queue_that_only_a_client_names_is_found_unread(
@@ -171,7 +171,7 @@ def test_a_low_priority_that_never_gets_its_turn_starves(
         answered(fleet, node)
         low = {client.send_task("watched.sleep", [0.05], priority=1).id for _ in range(6)}
 
-        def hurry() -> Finding | None:
+        def hurry() -> StuckFinding | None:
             for _ in range(8):
                 client.send_task("watched.sleep", [0.05], priority=9)
             return look(fleet, starved_seconds=3.0).get("starved_priority")

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from subsystems.fleets import worker_queries
-from subsystems.fleets.models import ExpectedWorkers, Finding
+from subsystems.fleets.models import ExpectedWorkers, StuckFinding
 from subsystems.kernel.health import Health
 from subsystems.recursion.queries import systems_for
 from subsystems.s1_operations.models import Fleet, Unit
@@ -21,7 +21,7 @@ Plain = serializers.Serializer[Any]
 
 class StuckSerializer(Plain):
     id = serializers.IntegerField()
-    kind = serializers.CharField(help_text=", ".join(Finding.Kind.values))
+    kind = serializers.CharField(help_text=", ".join(StuckFinding.Kind.values))
     summary = serializers.CharField()
 
 
@@ -100,7 +100,7 @@ class StuckFindingSerializer(Plain):
     id = serializers.IntegerField()
     system = serializers.SlugField()
     fleet = serializers.CharField()
-    kind = serializers.CharField(help_text=", ".join(Finding.Kind.values))
+    kind = serializers.CharField(help_text=", ".join(StuckFinding.Kind.values))
     subject = serializers.CharField()
     summary = serializers.CharField()
     confidence = serializers.FloatField(help_text="0 to 1; from 0.6 on a signal is raised")
@@ -112,7 +112,7 @@ class StuckFindingSerializer(Plain):
     ended_why = serializers.CharField(allow_blank=True)
     signal = serializers.CharField(allow_null=True)
 
-    def to_representation(self, instance: Finding) -> dict[str, Any]:
+    def to_representation(self, instance: StuckFinding) -> dict[str, Any]:
         return worker_queries.finding_body(instance)
 
 
@@ -174,7 +174,7 @@ class FindingFilter(django_filters.FilterSet):  # type: ignore[misc]
     open = django_filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull", label="Still so")
 
     class Meta:
-        model = Finding
+        model = StuckFinding
         fields = ["kind"]
 
 

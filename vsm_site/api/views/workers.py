@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from subsystems.fleets import topology, worker_queries
-from subsystems.fleets.models import ExpectedWorkers, Finding
+from subsystems.fleets.models import ExpectedWorkers, StuckFinding
 from subsystems.recursion.queries import systems_for
 from subsystems.s1_operations.models import Unit
 from vsm_site.api.permissions import caller
@@ -80,7 +80,7 @@ class QueueViewSet(Members, mixins.ListModelMixin, mixins.RetrieveModelMixin):
         return worker_queries.queue_bodies(units, now=timezone.now())
 
 
-class StuckViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Finding]):
+class StuckViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[StuckFinding]):
     """What is stuck or was, with the evidence."""
 
     queryset = worker_queries.findings()
@@ -90,7 +90,7 @@ class StuckViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[F
     ordering = ["-id"]
     lookup_value_converter = "int"
 
-    def held(self, scope: str) -> QuerySet[Finding]:
+    def held(self, scope: str) -> QuerySet[StuckFinding]:
         user, token = caller(self.request)
         return worker_queries.findings().filter(fleet__system__in=systems_for(user, scope, token))
 

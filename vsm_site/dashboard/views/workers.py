@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from subsystems.fleets import topology, worker_queries
 from subsystems.fleets.detectors.base import seconds_text
-from subsystems.fleets.models import ExpectedWorkers, Finding
+from subsystems.fleets.models import ExpectedWorkers, StuckFinding
 from subsystems.kernel.errors import Refused
 from subsystems.s1_operations.models import Fleet, Unit
 from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
@@ -23,7 +23,11 @@ from vsm_site.dashboard.worker_forms import HERE, ExpectedForm, MemberFilter, Wo
 PAGE_SIZE = 50
 MAX_SHOWN = 100  # open findings
 ENDED_SHOWN = 10
-ABOUT_QUEUES = (Finding.Kind.QUEUE_WITHOUT_CONSUMER, Finding.Kind.STARVED_PRIORITY, Finding.Kind.LOST_TASKS)
+ABOUT_QUEUES = (
+    StuckFinding.Kind.QUEUE_WITHOUT_CONSUMER,
+    StuckFinding.Kind.STARVED_PRIORITY,
+    StuckFinding.Kind.LOST_TASKS,
+)
 
 
 @in_system
@@ -134,7 +138,7 @@ def _ended(place: Place) -> list[dict[str, Any]]:
     return [_finding_row(finding) for finding in found[:ENDED_SHOWN]]
 
 
-def _finding_row(finding: Finding) -> dict[str, Any]:
+def _finding_row(finding: StuckFinding) -> dict[str, Any]:
     body = worker_queries.finding_body(finding)
     evidence = [(name.replace("_", " "), _said(value)) for name, value in finding.evidence.items()]
     return {**body, "title": finding.get_kind_display(), "facts": evidence, "percent": round(100 * finding.confidence)}
