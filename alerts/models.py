@@ -21,15 +21,26 @@ from alerts.notices.models import (
     Silence,
     Target,
 )
-from alerts.people.models import AlertComment, ContactSettings, Rota, RotaOverride, Team
+from alerts.people.models import (
+    AlertComment,
+    ContactSettings,
+    EscalationPolicy,
+    EscalationRun,
+    EscalationStep,
+    Page,
+    Rota,
+    RotaOverride,
+    Team,
+)
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Unit
 
 # Models of a package within the room: Django finds what this module names.
 __all__ = [
-    "Alert", "AlertComment", "AlertNotice", "AlertRule", "Check", "ContactSettings", "ExternalAlert", "Group",
-    "GroupMember", "GroupTold", "Incoming", "MaintenanceWindow", "Notification", "Ping", "Rota", "RotaOverride",
-    "Routing", "Severity", "Silence", "Target", "Team",
+    "Alert", "AlertComment", "AlertNotice", "AlertRule", "Check", "ContactSettings", "EscalationPolicy",
+    "EscalationRun", "EscalationStep", "ExternalAlert", "Group", "GroupMember", "GroupTold", "Incoming",
+    "MaintenanceWindow", "Notification", "Page", "Ping", "Rota", "RotaOverride", "Routing", "Severity", "Silence",
+    "Target", "Team",
 ]  # fmt: skip
 
 

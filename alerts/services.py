@@ -20,6 +20,7 @@ from alerts.evaluator import evaluate as evaluate
 from alerts.limits import RANK
 from alerts.machine import MAX_STEPS
 from alerts.models import Alert, AlertRule, RuleVersion
+from alerts.notices.queries import ESCALATION_LABEL, escalations_of
 from alerts.people.acting import acknowledge as acknowledge
 from alerts.people.acting import assign as assign
 from alerts.people.acting import comment as comment
@@ -258,6 +259,9 @@ def _check_scope(rule: AlertRule, kind: Kind) -> None:
         raise Invalid(error.detail, field="match") from None
     if rule.unit_kind and rule.unit_kind not in adapters.registry():
         raise Invalid(f"The types of units are {', '.join(sorted(adapters.registry()))}.", field="unit_kind")
+    named = rule.labels.get(ESCALATION_LABEL, "")
+    if named and "{{" not in named and named not in escalations_of(rule.system):
+        raise Invalid(f"There is no escalation policy {named[:60]!r} in this system or above.", field="labels")
     if rule.owner is not None and not systems_for(rule.owner).filter(pk=rule.system_id).exists():
         raise Invalid("Nobody here has this name.", field="owner")
     if rule.unit is not None and rule.unit.system_id != rule.system_id:

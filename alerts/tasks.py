@@ -43,6 +43,7 @@ def catch_up() -> None:
 def group(payload: dict[str, Any]) -> None:
     """Sort alerts that changed and flush groups that are due. Running twice is safe: rows are claimed."""
     notices.group(now=timezone.now())
+    people.escalate(now=timezone.now())
 
 
 @shared_task(name="alerts.notify", soft_time_limit=25, time_limit=40)
@@ -57,6 +58,7 @@ def tick() -> None:
     checks.turn(now=timezone.now())
     people.turn(now=timezone.now())
     notices.turn(now=timezone.now())
+    people.escalate(now=timezone.now())
     notices.notify(now=timezone.now())
 
 
@@ -66,6 +68,7 @@ def forget_alerts() -> None:
     services.forget_alerts(now=timezone.now())
     notices.forget_old(now=timezone.now())
     checks.forget_pings(now=timezone.now())
+    people.forget_old(now=timezone.now())
 
 
 @triggerable("alerts.evaluate_now")

@@ -43,6 +43,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=15)
 FAILURES_BEFORE_REST = 3  # in a row
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(minutes=10)
 GIVE_UP = timedelta(hours=24)
+ANEW = ("escalation", "escalation_over")  # a message of its own, beside what the group's target was told
 WAITING, SENT = Notification.State.WAITING, Notification.State.SENT
 FAILED, WITHHELD = Notification.State.FAILED, Notification.State.WITHHELD
 
@@ -159,7 +160,7 @@ def message_of(notification: Notification, now: datetime) -> Message:
     body = notification.body
     first = body["alerts"][0] if body["alerts"] else {}
     reference: Reference = {}
-    if notification.group_id and notification.target_id:
+    if notification.group_id and notification.target_id and notification.reason not in ANEW:
         told = GroupTold.objects.filter(group=notification.group_id, target=notification.target_id).first()
         reference = told.reference if told else {}
     return Message(
@@ -250,7 +251,7 @@ def note(notification: Notification, result: Result, *, now: datetime) -> None:
     if result.ok:
         _end(notification, SENT, result.error, sent_at=now)
         Target.objects.filter(pk=target.pk).update(failures=0, rests_until=None, last_error="", last_sent_at=now)
-        if result.reference and notification.group_id:
+        if result.reference and notification.group_id and notification.reason not in ANEW:
             told = GroupTold.objects.filter(group=notification.group_id, target=target)
             told.update(reference=dict(result.reference))
         return
@@ -299,7 +300,7 @@ def _give_up(notification: Notification, error: str) -> None:
     """End it, and forget that the target was told: the group's next flush tells it anew."""
     _end(notification, FAILED, error)
     first = notification.stands_in_for or notification
-    if first.group_id:
+    if first.group_id and notification.reason not in ANEW:
         GroupTold.objects.filter(group=first.group_id, target=first.target_id).delete()
 
 

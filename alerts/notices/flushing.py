@@ -35,6 +35,7 @@ from alerts.notices.queries import (
     unpacked,
 )
 from alerts.notices.silencing import Cause, Muted
+from alerts.people import starting
 from subsystems.kernel.times import moment_text
 from subsystems.messaging.services import announce
 
@@ -133,6 +134,7 @@ class _Flushing:
         }
         self.rows: dict[int, _Row] = {}
         self.muted: dict[int, Muted] = {}
+        self.escalations: dict[int, int] = {}  # by the member's key, the policy
 
     def run(self) -> int:
         """Read, decide, write; return how many notifications were written."""
@@ -149,6 +151,7 @@ class _Flushing:
         written = self._write(done)
         self._note_withheld(done)
         self._let_go(done)
+        self._escalate(done)
         return written
 
     def _told(self, target: str) -> Told | None:
@@ -172,6 +175,8 @@ class _Flushing:
         heard = told_lately([each for each, moments in fired.items() if len(moments) > 1], since)
         for row, labels, suppressed, unit_id in rows:
             self.rows[row.key] = row
+            if plan := self.policy.escalation_of(self.group.receiver, labels):
+                self.escalations[row.key] = plan
             place = self.house.tree.place(self.group.system_id, unit_id)
             why = _snoozed(row) or mutes.mute(labels, place, firing=row.firing)
             if why is None and suppressed in HELD and row.severity != "critical":
@@ -211,7 +216,7 @@ class _Flushing:
         firing = sorted(notice.firing, key=lambda m: (-RANK[self.rows[m.key].severity], -m.version))
         chosen = [*firing, *(notice.resolved if notice.send_resolved else ())][: payload.MAX_ALERTS]
         alerts = Alert.objects.select_related("system", "external").in_bulk([self.rows[m.key].alert_id for m in chosen])
-        return [_shown(alerts[self.rows[m.key].alert_id], firing=m.firing) for m in chosen]
+        return [told_of(alerts[self.rows[m.key].alert_id], firing=m.firing) for m in chosen]
 
     def _notification(self, target: Target, notice: Notice, shown: Sequence[payload.Told]) -> Notification:
         firing, resolved = len(notice.firing), len(notice.resolved) if notice.send_resolved else 0
@@ -262,6 +267,15 @@ class _Flushing:
         for batch in batched(over, READ_AT_ONCE):
             GroupMember.objects.filter(pk__in=batch, firing=False).delete()
 
+    def _escalate(self, done: Flush) -> None:
+        """Let the policy begin that the worst alert names which nobody looks after, else that of the receiver."""
+        left = [
+            (RANK[row.severity], self.escalations[key]) for key, row in self.rows.items()
+            if row.firing and not row.acknowledged and key not in done.muted and key in self.escalations
+        ]  # fmt: skip
+        if left:
+            starting.begin(self.group, max(left)[1], now=self.now)
+
     def _line(
         self, key: int, outcome: str, *, notification: Notification | None = None, why: Muted | None = None
     ) -> AlertNotice:
@@ -308,7 +322,8 @@ def _spoken(done: Flush) -> list[Notice]:
     return [notice for notice in done.notices.values() if not notice.quiet]
 
 
-def _shown(alert: Alert, *, firing: bool) -> payload.Told:
+def told_of(alert: Alert, *, firing: bool) -> payload.Told:
+    """Return *alert* as it is told; read its system and what is external beforehand."""
     external = getattr(alert, "external", None)
     started = moment_text(alert.fired_at or alert.pending_at)
     ended = None if firing else moment_text(alert.resolved_at or alert.fired_at)

@@ -229,6 +229,7 @@ class AlertNotice(models.Model):
         TOLD = "told", "told that it fires"
         OVER = "over", "told that it is over"
         WITHHELD = "withheld"
+        PAGED = "paged", "told by an escalation"
 
     alert = models.ForeignKey("alerts.Alert", on_delete=models.CASCADE, related_name="notices")
     notification = models.ForeignKey(Notification, null=True, on_delete=models.CASCADE, related_name="lines")

@@ -19,10 +19,12 @@ from alerts.notices.inhibition import PARENT_LABEL, PARENT_VALUE, Firing, Inhibi
 from alerts.notices.matchers import Op, read_matchers
 from alerts.notices.models import AlertNotice, MaintenanceWindow, Notification, Routing, Silence, Target
 from alerts.notices.silencing import Cause, Hiding, Muted, Recurrence, first_hiding
+from alerts.people.models import EscalationPolicy
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
 
 Place = tuple[str, ...]
+ESCALATION_LABEL = "escalation"  # by which an alert names a policy
 READ_AT_ONCE = 2000
 # To people, an alert fires until it is resolved; one that lost its data, or recovers, is not over.
 FIRING_STATES = (Alert.State.FIRING, Alert.State.RECOVERING, Alert.State.NO_DATA, Alert.State.ERROR)
@@ -61,6 +63,17 @@ class Policy:
     routing: routing.Routing
     owner_id: int | None = None
     targets: dict[str, Target] = field(default_factory=dict)
+    escalations: dict[str, int] = field(default_factory=dict)  # the numbers of its policies, and of those above
+
+    def escalation_of(self, receiver: str, labels: Mapping[str, str]) -> int | None:
+        """Return the number of the policy that an alert names by its label, else the one of *receiver*."""
+        named = self.routing.receivers.get(receiver)
+        found = self.escalations.get(labels.get(ESCALATION_LABEL, ""))
+        return found or self.escalations.get(named.escalation if named else "")
+
+    def hears(self, receiver: str, labels: Mapping[str, str]) -> bool:
+        """Return whether *receiver* stands for anybody at all."""
+        return bool(self.targets_of(receiver)) or self.escalation_of(receiver, labels) is not None
 
     def targets_of(self, receiver: str) -> list[Target]:
         """Return the enabled targets that *receiver* stands for."""
@@ -82,7 +95,15 @@ def policies(tree: Tree, system_ids: Iterable[int]) -> dict[int, Policy]:
     targets: dict[int, dict[str, Target]] = defaultdict(dict)
     for target in Target.objects.filter(system_id__in=line, enabled=True):
         targets[target.system_id or 0][target.name] = target
-    return {pk: _policy(list(tree.upwards(pk)), documents, targets) for pk in wanted}
+    plans: dict[int, dict[str, int]] = defaultdict(dict)
+    named = EscalationPolicy.objects.filter(system_id__in=line, enabled=True)
+    for system_id, name, pk in named.values_list("system_id", "name", "pk"):
+        plans[system_id][name] = pk
+    found = {pk: _policy(list(tree.upwards(pk)), documents, targets) for pk in wanted}
+    for pk, policy in found.items():
+        for above in reversed(list(tree.upwards(pk))):  # the nearest last: it holds
+            policy.escalations |= plans.get(above, {})
+    return found
 
 
 def _policy(line: Sequence[int], documents: Mapping[int, Routing], targets: Mapping[int, dict[str, Target]]) -> Policy:
@@ -97,6 +118,17 @@ def _policy(line: Sequence[int], documents: Mapping[int, Routing], targets: Mapp
 @lru_cache(maxsize=64)
 def _parsed(document: str) -> routing.Routing:
     return routing.read_routing(json.loads(document))
+
+
+def escalations_of(system: System) -> dict[str, int]:
+    """Return the escalation policies that *system* can name: its own, and those of the systems above."""
+    return policies(Tree.read(), [system.pk])[system.pk].escalations
+
+
+def escalation_name(policy: Policy, receiver: str, labels: Mapping[str, str]) -> str:
+    """Return the name of the escalation policy that an alert with *labels* would start; empty for none."""
+    chosen = policy.escalation_of(receiver, labels)
+    return next((name for name, pk in policy.escalations.items() if pk == chosen), "")
 
 
 # --- What hides alerts now ---
@@ -176,7 +208,9 @@ def _severities(source: Sequence[Any]) -> set[str]:
 def told_lately(fingerprints: Collection[str], since: datetime) -> dict[str, list[datetime]]:
     """Return when people were told of each fingerprint, one moment per message."""
     found: dict[str, set[datetime]] = defaultdict(set)
-    lines = AlertNotice.objects.filter(fingerprint__in=fingerprints, at__gt=since).exclude(outcome="withheld")
+    lines = AlertNotice.objects.filter(
+        fingerprint__in=fingerprints, at__gt=since, outcome__in=(AlertNotice.Outcome.TOLD, AlertNotice.Outcome.OVER)
+    )
     for fingerprint, at in lines.values_list("fingerprint", "at"):
         found[fingerprint].add(at)
     return {fingerprint: sorted(moments) for fingerprint, moments in found.items()}

@@ -70,6 +70,7 @@ class Receiver:
     name: str
     targets: tuple[str, ...]
     send_resolved: bool = True
+    escalation: str = ""  # the name of a policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,10 @@ class Routing:
     receivers: Mapping[str, Receiver] = field(default_factory=dict)
     inhibitions: tuple[Inhibition, ...] = ()
     inhibit_children: bool = True
+
+    def escalation_names(self) -> set[str]:
+        """Return every escalation policy that a receiver names."""
+        return {receiver.escalation for receiver in self.receivers.values() if receiver.escalation}
 
     def target_names(self) -> set[str]:
         """Return every target that a receiver names."""
@@ -173,7 +178,7 @@ def _read_receivers(given: object) -> dict[str, Receiver]:
     found: dict[str, Receiver] = {}
     for number, each in enumerate(_list(given, "receivers", MAX_RECEIVERS)):
         place = f"receivers[{number}]"
-        node = _mapping(each, place, {"name", "targets", "send_resolved"})
+        node = _mapping(each, place, {"name", "targets", "send_resolved", "escalation"})
         name = _text(node.get("name"), f"{place}.name")
         targets = _list(node.get("targets", []), f"{place}.targets", 50)
         resolved = node.get("send_resolved", True)
@@ -181,7 +186,9 @@ def _read_receivers(given: object) -> dict[str, Receiver]:
             raise Invalid("This is true or false.", field=f"{place}.send_resolved")
         if name in found or name == EVERYONE:
             raise Invalid(f"The name {name!r} is taken.", field=f"{place}.name")
-        found[name] = Receiver(name, tuple(_text(each, f"{place}.targets") for each in targets), resolved)
+        named = tuple(_text(each, f"{place}.targets") for each in targets)
+        escalation = _text(node["escalation"], f"{place}.escalation") if "escalation" in node else ""
+        found[name] = Receiver(name, named, resolved, escalation)
     return found
 
 

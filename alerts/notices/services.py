@@ -22,6 +22,7 @@ from alerts.notices.reporting import end_overdue
 from alerts.notices.routing import DEFAULT, read_routing
 from alerts.notices.silencing import LONGEST_SILENCE, MAX_PREVIEW, REMIND_BEFORE, check_hiding, check_recurrence
 from alerts.notices.sorting import sort_batch
+from alerts.people.models import EscalationPolicy
 from subsystems.event_log import services as event_log
 from subsystems.event_log.streams import Stream
 from subsystems.kernel.errors import Invalid, Refused
@@ -195,6 +196,9 @@ def save_routing(system: System, document: object, by: User, *, now: datetime) -
     unknown = wanted.target_names() - set(Target.objects.filter(system=system).values_list("name", flat=True))
     if unknown:
         raise Invalid(f"There is no target {sorted(unknown)[0]!r} in this system.", field="receivers")
+    missing = wanted.escalation_names() - set(queries.escalations_of(system))
+    if missing:
+        raise Invalid(f"There is no escalation policy {sorted(missing)[0]!r} here or above.", field="receivers")
     with transaction.atomic():
         made, _ = Routing.objects.get_or_create(system=system, defaults={"document": document, "version": 0})
         made = Routing.objects.select_for_update().get(pk=made.pk)
@@ -218,6 +222,7 @@ def try_routing(system: System, labels: Mapping[str, str]) -> list[dict[str, Any
         {
             "receiver": route.receiver,
             "targets": [target.name for target in policy.targets_of(route.receiver)],
+            "escalation": queries.escalation_name(policy, route.receiver, labels),
             "group": route.group_labels(labels),
             "group_wait": route.group_wait,
             "group_interval": route.group_interval,
@@ -255,6 +260,9 @@ def delete_target(target: Target, by: User) -> None:
     routing = Routing.objects.filter(system=target.system).first()
     if routing and target.name in read_routing(routing.document).target_names():
         raise Refused("The routing names this target.", code="in_use")
+    for policy in EscalationPolicy.objects.filter(system=target.system) if target.system else ():
+        if any(step.get("notify") == {"target": target.pk} for step in policy.steps):
+            raise Refused(f"The escalation policy {policy.name!r} names this target.", code="in_use")
     with transaction.atomic():
         _audit("target.deleted", target.system, by, {"target": target.pk, "name": target.name})
         target.delete()

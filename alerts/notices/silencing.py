@@ -35,6 +35,11 @@ class Cause(StrEnum):
     FLAPPING = "flapping"
     ACKNOWLEDGED = "acknowledged"  # only what would have been said again
     SNOOZED = "snoozed"
+    QUIET_HOURS = "quiet_hours"  # this and all below: of an escalation
+    CONDITION = "condition"
+    NOBODY_ON_CALL = "nobody_on_call"
+    NO_CONTACT = "no_contact"
+    GONE = "gone"
     NO_RECEIVER = "no_receiver"
 
 

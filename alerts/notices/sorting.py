@@ -70,7 +70,8 @@ class _Batch:
             self.changed.append((alert, row.pk))
             return
         policy = self.policies[alert.system_id]
-        routes = [route for route in policy.routing.route.match(alert.labels) if policy.targets_of(route.receiver)]
+        taken = policy.routing.route.match(alert.labels)
+        routes = [route for route in taken if policy.hears(route.receiver, alert.labels)]
         if not routes:
             self.unheard.append(alert)
         for route in routes:

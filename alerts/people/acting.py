@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from alerts.lifecycle import shown
 from alerts.models import Alert
-from alerts.people import waking
+from alerts.people import escalating, waking
 from alerts.people.models import AlertComment
 from alerts.transitions import Kind, note
 from subsystems.kernel.errors import Invalid, Refused
@@ -49,6 +49,7 @@ def acknowledge(
         return _acknowledged_again(alert, by, comment, until)
     _decided(alert, "acknowledge alert")
     s5.answer(alert.system_id, alert.fingerprint, at=now)
+    escalating.heed(alert, now=now)
     said = {"by": by.get_username(), "comment": comment, "until": moment_text(until)}
     return _noted(alert, Kind.ACKNOWLEDGED, said, now)
 
@@ -93,6 +94,7 @@ def snooze(alert: Alert, by: User, until: datetime, *, now: datetime | None = No
         return _unchanged(alert, "snoozed")
     _decided(alert, "snooze alert")
     waking.hush(alert, by, until, now=now)
+    escalating.heed(alert, now=now)
     return _noted(alert, Kind.SNOOZED, {"by": by.get_username(), "until": moment_text(until)}, now)
 
 

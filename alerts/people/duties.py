@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, models, transaction
 
 from alerts.people.hours import read_zone
-from alerts.people.models import Rota, RotaOverride, Team
+from alerts.people.models import EscalationPolicy, Rota, RotaOverride, Team
 from alerts.people.rotas import MAX_PARTICIPANTS, read_layers
 from subsystems.event_log import services as event_log
 from subsystems.event_log.streams import Stream
@@ -42,6 +42,7 @@ def save_team(team: Team, by: User, *, name: str | None = None, members: Sequenc
 
 def delete_team(team: Team, by: User) -> None:
     """Delete a team. Raises Refused while an escalation policy names it."""
+    refuse_in_use(team.system_id, "team", team.pk)
     with transaction.atomic():
         audit("team.deleted", team.system, by, {"team": team.pk, "name": team.name})
         team.delete()
@@ -74,6 +75,7 @@ def save_rota(rota: Rota, by: User, *, now: datetime, **fields: Any) -> Rota:
 
 def delete_rota(rota: Rota, by: User) -> None:
     """Delete a rota. Raises Refused while an escalation policy names it."""
+    refuse_in_use(rota.system_id, "rota", rota.pk)
     with transaction.atomic():
         audit("rota.deleted", rota.system, by, {"rota": rota.pk, "name": rota.name})
         rota.delete()
@@ -169,8 +171,8 @@ def audit(type_: str, system: System, by: User, data: Mapping[str, Any]) -> None
     event_log.append(Stream.AUDIT, type_, data, system_id=system.pk, actor=by.get_username())
 
 
-def refuse_in_use(names: Iterable[str], what: str) -> None:
-    """Raise Refused when somebody's plan still names it."""
-    first = next(iter(names), None)
-    if first is not None:
-        raise Refused(f"The escalation policy {first!r} names this {what}.", code="in_use")
+def refuse_in_use(system_id: int, whom: str, number: int) -> None:
+    """Raise Refused while an escalation policy of the system notifies this team, rota or target."""
+    for policy in EscalationPolicy.objects.filter(system=system_id):
+        if any(step.get("notify") == {whom: number} for step in policy.steps):
+            raise Refused(f"The escalation policy {policy.name!r} names this {whom}.", code="in_use")

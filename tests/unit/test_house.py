@@ -26,7 +26,7 @@ DOORS = {
     "chunk_table.py", "packing.py", "merging.py",
     "steering.py", "previews.py", "carrying.py", "standing.py", "captures.py",
     "intake.py", "sorting.py", "flushing.py", "sending.py", "reporting.py",
-    "acting.py", "duties.py", "reaching.py", "waking.py", "starting.py", "escalating.py", "paging.py",
+    "acting.py", "duties.py", "reaching.py", "waking.py", "starting.py", "escalating.py", "paging.py", "planning.py",
     "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
     "raising.py",

@@ -140,6 +140,7 @@ class TryRoutingSerializer(Plain):
 class TriedSerializer(Plain):
     receiver = serializers.CharField()
     targets = serializers.ListField(child=serializers.CharField())
+    escalation = serializers.CharField(help_text="The escalation policy that would start; empty for none")
     group = serializers.DictField(child=serializers.CharField())
     group_wait = serializers.FloatField()
     group_interval = serializers.FloatField()

@@ -1,4 +1,4 @@
-"""Teams and rotas on the wire."""
+"""Teams, rotas and escalations on the wire."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from rest_framework import serializers
 
-from alerts.models import Rota, RotaOverride, Team
-from alerts.people import queries
+from alerts.models import EscalationPolicy, EscalationRun, EscalationStep, Page, Rota, RotaOverride, Team
+from alerts.people import planning, queries
 from vsm_site.api.fields import SystemField
 from vsm_site.api.notices import AwareField
 from vsm_site.api.people import NOBODY
@@ -89,3 +89,57 @@ class NewOverrideSerializer(Plain):
     )  # fmt: skip  # type: ignore[var-annotated]
     starts_at = AwareField()
     ends_at = AwareField()
+
+
+class PolicySerializer(Plain):
+    id = serializers.IntegerField(read_only=True)
+    system = SystemField(required=False, allow_null=True)
+    name = serializers.CharField(max_length=120)
+    enabled = serializers.BooleanField(default=True)
+    steps = serializers.ListField(
+        child=serializers.DictField(),
+        help_text='In order: `{"notify": {"user"|"team"|"rota"|"target": name}}`, `{"wait": "5m"}`, `{"repeat": 3}`, '
+        '`{"stop": true}`; each perhaps with `"only_if": {"severity": "critical", "hours": […], "time_zone": …}`',
+    )
+
+    def to_representation(self, instance: EscalationPolicy) -> dict[str, Any]:
+        return planning.policy_body(instance)
+
+
+class EscalationPageSerializer(Plain):
+    user = serializers.CharField(allow_null=True)
+    method = serializers.CharField(allow_null=True)
+    state = serializers.ChoiceField(choices=Page.State.choices)
+    cause = serializers.CharField(help_text="Why it waits or was withheld: quiet_hours, acknowledged, no_contact, …")
+    due_at = serializers.DateTimeField()
+    at = serializers.DateTimeField(allow_null=True)
+    notification = serializers.UUIDField(allow_null=True)
+    sent = serializers.CharField(allow_null=True, help_text="The state of the notification")
+
+
+class EscalationStepSerializer(Plain):
+    round = serializers.IntegerField()
+    number = serializers.IntegerField()
+    what = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=EscalationStep.Outcome.choices)
+    cause = serializers.CharField(help_text="Why it was skipped: condition, nobody_on_call, gone")
+    at = serializers.DateTimeField()
+    pages = EscalationPageSerializer(many=True)
+
+
+class EscalationSerializer(Plain):
+    id = serializers.IntegerField()
+    system = serializers.SlugField()
+    policy = serializers.CharField()
+    title = serializers.CharField()
+    state = serializers.ChoiceField(choices=EscalationRun.State.choices)
+    round = serializers.IntegerField()
+    step = serializers.IntegerField(help_text="How many of them are behind")
+    of = serializers.IntegerField()
+    due_at = serializers.DateTimeField(allow_null=True)
+    started_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    steps = EscalationStepSerializer(many=True)
+
+    def to_representation(self, instance: EscalationRun) -> dict[str, Any]:
+        return planning.run_body(instance)

@@ -17,6 +17,7 @@ from vsm_site.api.views import (
     audit,
     checks,
     contact,
+    escalations,
     events,
     health,
     history,
@@ -71,6 +72,8 @@ router.register("notification-log", notices.NoticeLineViewSet, basename="notific
 router.register("teams", on_call.TeamViewSet, basename="team")
 router.register("rotas", on_call.RotaViewSet, basename="rota")
 router.register("contact-methods", contact.ContactMethodViewSet, basename="contact-method")
+router.register("escalation-policies", escalations.PolicyViewSet, basename="escalation-policy")
+router.register("escalations", escalations.EscalationViewSet, basename="escalation")
 router.register("messages", messages.MessageViewSet, basename="message")
 router.register("dead-letters", messages.DeadLetterViewSet, basename="dead-letter")
 router.register("channels", messages.ChannelViewSet, basename="channel")

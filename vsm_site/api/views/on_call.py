@@ -72,6 +72,7 @@ class RotaViewSet(mixins.RetrieveModelMixin, InSystems[Rota]):
     ordering = ["id"]
     lookup_value_converter = "int"
 
+    @extend_schema(responses=wire.RotaSerializer(many=True))
     def list(self, request: Request) -> Response:
         """The rotas, with who is on call now."""
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))

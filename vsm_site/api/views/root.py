@@ -41,6 +41,8 @@ LISTS = {
     "notification-log": "api:notification-log-list",
     "notification-targets": "api:notification-target-list",
     "notification-routing": "api:notification-routing",
+    "escalation-policies": "api:escalation-policy-list",
+    "escalations": "api:escalation-list",
     "teams": "api:team-list",
     "contact-methods": "api:contact-method-list",
     "contact-rules": "api:contact-rules",
