@@ -60,7 +60,8 @@ def rendered(wording: Wording, about: Subject, subject: str) -> tuple[dict[str, 
     own = {"alertname": wording.alertname, "severity": about.severity, "system": about.system}
     own |= {"unit": about.unit, "unit_kind": about.unit_kind}
     given = {name: fill(text, names, about.labels) for name, text in wording.labels.items()}
-    labels = {**about.labels, **given, **own}
+    unknown = {} if about.unit or not about.source else {"source": about.source}  # or two would look the same
+    labels = {**unknown, **about.labels, **given, **own}
     told = {"runbook_url": wording.runbook_url} if wording.runbook_url else {}
     told |= {name: fill(text, names, labels) for name, text in wording.annotations.items()}
     return labels, told

@@ -72,7 +72,7 @@ def test_labels_come_from_series_rule_and_platform() -> None:
 
     assert labels == {
         "alertname": "Full", "severity": "warning", "system": "main", "unit": "", "unit_kind": "", "team": "q-team",
-        "queue": "q",
+        "queue": "q", "source": "x",
     }  # fmt: skip
     assert annotations == {"runbook_url": "https://r", "summary": "q-team unknown"}
 
