@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, URLVali
 from django.db import models
 from django.utils import timezone
 
-from alerts.checks.models import Check, Ping
+from alerts.checks.models import Check, Heartbeat, Ping
 from alerts.notices.models import (
     AlertNotice,
     ExternalAlert,
@@ -38,7 +38,7 @@ from subsystems.s1_operations.models import Unit
 # Models of a package within the room: Django finds what this module names.
 __all__ = [
     "Alert", "AlertComment", "AlertNotice", "AlertRule", "Check", "ContactSettings", "EscalationPolicy",
-    "EscalationRun", "EscalationStep", "ExternalAlert", "Group", "GroupMember", "GroupTold", "Incoming",
+    "EscalationRun", "EscalationStep", "ExternalAlert", "Group", "GroupMember", "GroupTold", "Heartbeat", "Incoming",
     "MaintenanceWindow", "Notification", "Page", "Ping", "Rota", "RotaOverride", "Routing", "Severity", "Silence",
     "Target", "Team",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from alerts import services
+from alerts.checks import beating
 from alerts.checks import services as checks
 from alerts.notices import services as notices
 from alerts.people import services as people
@@ -60,6 +61,12 @@ def tick() -> None:
     notices.turn(now=timezone.now())
     people.escalate(now=timezone.now())
     notices.notify(now=timezone.now())
+
+
+@shared_task(name="alerts.heartbeat", soft_time_limit=25, time_limit=40)
+def heartbeat() -> None:
+    """Tell somebody outside that the platform works. Running twice is safe: a slot is claimed once."""
+    beating.beat(now=timezone.now())
 
 
 @shared_task(name="alerts.forget_alerts", soft_time_limit=60, time_limit=90)

@@ -101,6 +101,7 @@ app.conf.update(
         },
         "evaluate-late": {"task": "alerts.catch_up", "schedule": every(5), "options": {"expires": 5}},
         "notify": {"task": "alerts.tick", "schedule": every(5), "options": {"expires": 5}},
+        "heartbeat": {"task": "alerts.heartbeat", "schedule": every(60), "options": {"expires": 60}},
         "forget-alerts": {"task": "alerts.forget_alerts", "schedule": every(3600), "options": {"expires": 3600}},
     },
 )

@@ -55,6 +55,7 @@ class Environment(BaseSettings):
     max_series: int = Field(default=100_000, ge=100)
     http_allow: str = ""
     external_url: str = ""
+    heartbeat_url: str = ""
     ingest_max_bytes: int = Field(default=5_000_000, ge=1_000)
     ingest_rate: int = Field(default=100, ge=1, le=1_000_000)
     ingest_burst: int = Field(default=500, ge=1, le=1_000_000)
@@ -95,7 +96,7 @@ class Environment(BaseSettings):
             raise ValueError("must name a host, or nobody could open a page")
         return value
 
-    @field_validator("external_url")
+    @field_validator("external_url", "heartbeat_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         if value and (not value.startswith(("http://", "https://")) or any(each.isspace() for each in value)):

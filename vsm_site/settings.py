@@ -143,6 +143,7 @@ MAX_SERIES = ENV.max_series  # of a system
 ARCHIVE_URL, ARCHIVE_DAYS = ENV.archive_url, ENV.archive_days
 HTTP_ALLOW = [entry.strip() for entry in ENV.http_allow.split(",") if entry.strip()]
 EXTERNAL_URL = ENV.external_url or f"http://localhost:{ENV.port}"  # how people reach this platform: links lead there
+HEARTBEAT_URL = ENV.heartbeat_url  # asked each minute while the platform works
 INGEST_MAX_BYTES = ENV.ingest_max_bytes
 INGEST_RATE, INGEST_BURST = ENV.ingest_rate, ENV.ingest_burst
 RATE_LIMITING = ENV.rate_limiting

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
-from alerts.checks.models import Check, Ping
+from django.contrib import admin
+from django.http import HttpRequest
+
+from alerts.checks.models import Check, Heartbeat, Ping
 from subsystems.messaging.admin import HistoryAdmin
 
 
@@ -24,3 +27,18 @@ class PingAdmin(HistoryAdmin):
     list_select_related = ["of"]
     search_fields = ["of__name"]
     date_hierarchy = "at"
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Where the platform says that it lives; one row, which is there once it was asked for."""
+
+    list_display = ["__str__", "sent_at", "tried_at", "failures", "failures_total", "withheld_total", "last_error"]
+    readonly_fields = ["sent_at", "tried_at", "failures", "failures_total", "withheld_total", "last_error"]
+    search_fields = ["last_error"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not Heartbeat.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, URLValidator
 from django.db import models
 from django.utils import timezone
 
@@ -93,3 +93,21 @@ class Ping(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of check {self.of_id}"
+
+
+class Heartbeat(models.Model):
+    """The platform's own sign of life to an address outside; one row."""
+
+    url = models.CharField(
+        max_length=500, blank=True, verbose_name="address", validators=[URLValidator(["http", "https"])],
+        help_text="Asked each minute while the platform works; empty for what VSM_HEARTBEAT_URL says",
+    )  # fmt: skip
+    tried_at = models.DateTimeField(null=True, editable=False)
+    sent_at = models.DateTimeField(null=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False)  # in a row
+    failures_total = models.PositiveBigIntegerField(default=0, editable=False)
+    withheld_total = models.PositiveBigIntegerField(default=0, editable=False)  # the platform did not work
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return "heartbeat"

@@ -29,7 +29,7 @@ DOORS = {
     "acting.py", "duties.py", "reaching.py", "waking.py", "starting.py", "escalating.py", "paging.py", "planning.py",
     "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
-    "raising.py",
+    "raising.py", "beating.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

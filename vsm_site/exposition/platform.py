@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 import psutil
 from django.conf import settings
 from django.db.models import Count, Min
+from django.utils import timezone
 
+from alerts.checks import beating
 from subsystems.algedonic import queries as algedonic
 from subsystems.kernel import telemetry_events
 from subsystems.kernel.errors import TransientError
@@ -31,6 +33,19 @@ def tables(scope: Scope) -> Iterator[Family]:
     yield from _limits()
     yield from _telemetry()
     yield from _exports(scope.now)
+    yield from _heartbeat()
+
+
+def _heartbeat() -> Iterator[Family]:
+    told = beating.body(now=timezone.now())
+    if not told["configured"]:
+        return
+    if told["age_seconds"] is not None:
+        yield single("vsm_self_heartbeat_age_seconds", "Since somebody outside took a heartbeat.", told["age_seconds"])
+    outcome = counter("vsm_self_heartbeats_failed", "Heartbeats not taken, or withheld.", "reason")
+    outcome.add(told["failures_total"], "not_taken")
+    outcome.add(told["withheld_total"], "withheld")
+    yield outcome
 
 
 def _cycle(now: float) -> Iterator[Family]:

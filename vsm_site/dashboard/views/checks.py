@@ -10,11 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
-from alerts.checks import queries, services
+from alerts.checks import beating, queries, services
 from alerts.checks.models import Check, Ping
 from alerts.checks.timing import Shown
 from alerts.notices.durations import duration_text
 from subsystems.kernel.errors import Refused
+from subsystems.recursion.queries import ROOT_SLUG
 from vsm_site.dashboard.check_forms import CheckForm, check_initial, span
 from vsm_site.dashboard.places import Place, find_place, in_system, operating, refuse_readers
 from vsm_site.dashboard.reach import person
@@ -88,6 +89,7 @@ def _index(request: HttpRequest, place: Place, form: CheckForm, *, status: int =
     return page(
         request, place, "dashboard/checks.html", form=form, rows=shown, parameters=parameters_without(request, "page"),
         listed=[_row(check, strips[check.pk]) for check in shown], status=status,
+        heartbeat=beating.body(now=now) if place.system.slug == ROOT_SLUG else None,
     )  # fmt: skip
 
 
