@@ -74,7 +74,7 @@ class TargetForm(RefusableMixin, forms.Form):
         if target is None:
             self.fields["name"] = forms.CharField(max_length=120, help_text="The routing knows it by this name")
         for each in channel_of(kind).fields:
-            self.fields[each.name] = _field(each, kept=target is not None and each.name in target.secret_names)
+            self.fields[each.name] = channel_field(each, kept=target is not None and each.name in target.secret_names)
         others = Target.objects.filter(system=system).exclude(pk=target.pk if target else 0)
         names = [(name, name) for name in others.values_list("name", flat=True)]
         self.fields["fallback"] = forms.ChoiceField(
@@ -138,7 +138,8 @@ def window_initial(window: MaintenanceWindow) -> dict[str, Any]:
     return {**shown, "starts": starts, "minutes": window.duration_seconds // 60}
 
 
-def _field(each: Any, *, kept: bool) -> forms.Field:
+def channel_field(each: Any, *, kept: bool) -> forms.Field:
+    """Return the input for one setting of a channel; *kept*: a secret that is set already."""
     hint = "Set; leave empty to keep it" if kept else each.help
     widget: forms.Widget = forms.TextInput(attrs=_plain)
     if each.secret:
