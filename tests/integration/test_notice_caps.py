@@ -80,7 +80,7 @@ def test_critical_is_exempt_from_the_hourly_limit(system: System) -> None:
 
 
 def test_within_the_cooldown_an_alert_that_comes_back_is_told_once(system: System) -> None:
-    """Fired at 0, told to be over, back at 130: told of again when it still fires after five minutes, and not before."""
+    """Fired at 0, told to be over, back at 130: told of again if it still fires after five minutes, not before."""
     rule(system, severity="warning", cooldown_seconds=300)
     for seconds in range(0, 600, 10):
         pass_by(system, {"host": 0.5 if 30 <= seconds < 130 else 0.95}, seconds)
