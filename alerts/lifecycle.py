@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from alerts import queries
+from alerts import informing, queries
 from alerts.limits import RANK, Told, suppression
 from alerts.models import Alert
 from alerts.transitions import Kind, note
@@ -74,6 +74,8 @@ def tell(alert: Alert, spared: str, within: timedelta | None, *, now: datetime) 
         return
     level = logging.ERROR if alert.severity == "critical" else logging.WARNING  # 002-34, 002-43
     logger.log(level, "Alert %s: %s", alert.severity, alert.title)
+    if alert.severity == "critical":
+        informing.inform(alert, now=now)
     if within is not None:
         s5.ask(alert.system_id, alert.fingerprint, asked_at=now, within=within)
 
