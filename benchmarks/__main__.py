@@ -37,6 +37,7 @@ ALL = [
     "exposition",
     "tiers",
     "kills",
+    "notice_latency",
     "notice_kills",
     "alert_storm",
     "collection_cost",
