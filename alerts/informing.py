@@ -69,7 +69,8 @@ def order(told: dict[str, Any], *, system_id: int | None) -> bool:
 
 def answer(told: dict[str, Any]) -> dict[str, Any]:
     """Return S3's answer: which unit that is, how it is, and what is being done with its fleet already."""
-    unit = Unit.objects.filter(pk=told.get("unit_id")).first() if told.get("unit_id") else None
+    number = told.get("unit_id")
+    unit = None if number is None else Unit.objects.filter(pk=number).first()
     acts = Action.objects.none()
     if unit is not None and unit.fleet_id is not None:
         acts = Action.objects.filter(fleet=unit.fleet_id, state__in=Action.OPEN).order_by("requested_at")
