@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 from alerts.people import waking
 from alerts.people.escalating import escalate as escalate
+from alerts.people.handing_over import tell_handovers
 from alerts.people.models import EscalationRun
 
 KEEP = timedelta(days=30)
 
 
 def turn(*, now: datetime) -> None:
-    """Give back what is acknowledged or snoozed for too long. Two at once share the work."""
+    """Give back what is acknowledged or snoozed for too long, and tell of hand-overs. Two at once share the work."""
     while waking.return_overdue(now=now):
         pass
+    tell_handovers(now=now)
 
 
 def forget_old(*, now: datetime) -> int:
