@@ -74,6 +74,8 @@ def main() -> int:
     if set(chosen) == set(ALL):
         write(results)
     print(table(results))
+    if len(chosen) == 1:  # somebody looks at this one
+        print("".join(f"\n{row['name']}: {json.dumps(row['details'])}" for row in results if row["details"]))
     print("".join(f"{name} did not finish.\n" for name in failed), end="")
     return 1 if failed else 0
 
