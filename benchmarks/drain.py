@@ -155,7 +155,7 @@ def expect(fleet: Fleet, nodes: Sequence[str]) -> None:
     )
 
     def all_read() -> bool:
-        time.sleep(0.5)  # each look makes every worker answer four questions
+        time.sleep(1)  # each look makes every worker answer four questions
         try:
             with control_of(reference(fleet)) as control:
                 found = workers_now(control)
@@ -173,8 +173,8 @@ def done(fleet: Fleet, user: User, kind: str, target: str = "", **parameters: An
     carrying.carry_out(str(action.pk), now=timezone.now())
     action.refresh_from_db()
     while action.state in Action.OPEN:
-        time.sleep(0.5)
-        carrying.carry_on(now=timezone.now() + carrying.AGAIN)  # as fast as it goes, which is harder than in life
+        time.sleep(1.5)
+        carrying.carry_on(now=timezone.now() + carrying.AGAIN)
         action.refresh_from_db()
     return action
 
