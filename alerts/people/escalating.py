@@ -6,6 +6,7 @@ order, as a flush does.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -36,6 +37,7 @@ from subsystems.recursion.queries import people_in
 
 State = EscalationRun.State
 AT_ONCE, MOST_STEPS = 200, 60
+BUDGET_SECONDS = 8.0  # of one turn; the next one goes on
 _FIRING = GroupMember.objects.filter(group=OuterRef("group"), firing=True, alert__state__in=FIRING_STATES)
 _LEFT = GroupMember.objects.filter(UNATTENDED, group=OuterRef("group"))
 
@@ -47,14 +49,18 @@ def escalate(*, now: datetime) -> int:
     _begin_anew(now)
     for pk in _pks(EscalationRun.objects.filter(~Exists(_FIRING), state__in=EscalationRun.OPEN)):
         _end(pk, now)
-    taken = 0
+    taken, until = 0, time.monotonic() + BUDGET_SECONDS
     for pk in _pks(EscalationRun.objects.filter(state=State.RUNNING, due_at__lte=now).order_by("due_at")):
         for _ in range(MOST_STEPS):
             if not take_step(pk, now=now):
                 break
             taken += 1
+        if time.monotonic() > until:
+            break
     waiting = Page.objects.filter(run=OuterRef("pk"), state=Page.State.WAITING, due_at__lte=now)
     for pk in _pks(EscalationRun.objects.filter(Exists(waiting), state__in=(State.RUNNING, State.EXHAUSTED))):
+        if time.monotonic() > until:
+            break
         _page(pk, now)
     return taken
 
