@@ -41,6 +41,11 @@ def take_back_all(alerts: Iterable[Alert], by: User) -> Outcome:
     return _each(alerts, lambda alert: _take_back(alert, by))
 
 
+def resolve_all(alerts: Iterable[Alert], by: User) -> Outcome:
+    """End each alert by hand."""
+    return _each(alerts, lambda alert: services.resolve(alert, by))
+
+
 def silence_all(alerts: Iterable[Alert], by: User, ends_at: datetime, comment: str, *, now: datetime) -> Outcome:
     """Silence each alert, whatever its severity, until *ends_at*."""
     found = Outcome()

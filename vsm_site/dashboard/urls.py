@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from vsm_site.dashboard.views import (
+    alert_numbers,
     alerts,
     audit,
     checks,
@@ -70,8 +71,12 @@ urlpatterns = [
     path("alerts/", alerts.index, name="alerts"),
     path("alerts/acknowledge/", alerts.acknowledge_many, name="alerts-acknowledge"),
     path("alerts/take-back/", alerts.take_back_many, name="alerts-take-back"),
+    path("alerts/resolve/", alerts.resolve_many, name="alerts-resolve"),
     path("alerts/silence/", alerts.silence_many, name="alerts-silence"),
     path("alerts/end-silences/", alerts.end_many, name="alerts-end-silences"),
+    path("alerts/statistics/", alert_numbers.statistics, name="alert-statistics"),
+    path("alerts/noise/", alert_numbers.noise, name="noise"),
+    path("calendar/", alert_numbers.calendar, name="calendar"),
     path("alerts/<int:pk>/", alerts.detail, name="alert"),
     path("alerts/<int:pk>/acknowledge/", alerts.acknowledge, name="alert-acknowledge"),
     path("alerts/<int:pk>/resolve/", alerts.resolve, name="alert-resolve"),

@@ -114,6 +114,13 @@ def take_back_many(request: HttpRequest, place: Place) -> HttpResponse:
 
 @require_POST
 @in_system
+def resolve_many(request: HttpRequest, place: Place) -> HttpResponse:
+    """End the chosen alerts by hand."""
+    return _answer(bulk.resolve_all(_chosen(request), person(request)))
+
+
+@require_POST
+@in_system
 def silence_many(request: HttpRequest, place: Place) -> HttpResponse:
     """Silence each of the chosen alerts for a while."""
     form = QuietForm(request.POST)

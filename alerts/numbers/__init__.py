@@ -1,0 +1,1 @@
+"""What 30 days of alerts say of the rules, and of those who answer."""
