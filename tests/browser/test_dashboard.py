@@ -17,7 +17,8 @@ from tests.support.platform_process import PASSWORD, Platform, until
 Open = Callable[..., Page]
 PAGES = [
     "/dashboard/", "/dashboard/systems/s1/", "/dashboard/systems/main/", "/dashboard/units/1/", "/dashboard/alerts/",
-    "/dashboard/alerts/rules/", "/dashboard/alerts/rules/add/", "/dashboard/fleets/",
+    "/dashboard/alerts/rules/", "/dashboard/alerts/rules/add/", "/dashboard/fleets/", "/dashboard/checks/",
+    "/dashboard/alerts/noise/", "/dashboard/alerts/statistics/", "/dashboard/calendar/",
     "/dashboard/tasks/", "/dashboard/tasks/exceptions/", "/dashboard/tasks/latencies/", "/dashboard/tasks/trigger/",
     "/dashboard/variety/", "/dashboard/workers/", "/dashboard/queues/", "/dashboard/schedules/", "/dashboard/actions/",
     "/dashboard/audit/", "/admin/",
@@ -170,7 +171,7 @@ def test_everything_is_reached_by_the_keyboard(open_page: Open) -> None:
     expect(page.get_by_text("Skip to main content")).to_be_focused()
 
     seen = set()
-    for _ in range(40):
+    for _ in range(60):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(FOCUSED)
         seen.add(name)

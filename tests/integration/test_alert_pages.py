@@ -102,7 +102,7 @@ def test_alerts_of_strange_systems_are_neither_shown_nor_changed(pages: Client) 
     assert done == {"done": [], "refused": [], "silences": []}
 
 
-@pytest.mark.parametrize("verb", ["acknowledge", "take-back", "silence", "end-silences"])
+@pytest.mark.parametrize("verb", ["acknowledge", "take-back", "silence", "end-silences", "resolve"])
 def test_a_viewer_changes_nothing_at_once(client: Client, verb: str) -> None:
     """However many they name."""
     client.force_login(make_user(role="viewer"))

@@ -102,9 +102,10 @@ class RuleForm(RefusableMixin, RuleModelForm):
         help_texts = {
             "name": "The title of its alerts, e.g. Disk nearly full",
             "metric": 'One metric; with labels as metric{name="value"}. Health, viability, signals, events have none',
-            "params": 'As JSON, e.g. {"horizon_seconds": 3600}; empty for what the kind has by default',
-            "labels": 'As JSON, e.g. {"team": "mail"}; texts may have places such as {{ labels.queue }}',
-            "annotations": 'As JSON, e.g. {"summary": "{{ value }} on {{ unit }}"}',
+            "params": "E.g. horizon_seconds: 3600; empty for what the kind has by default",
+            "labels": "E.g. team: mail; texts may have places such as {{ labels.queue }}",
+            "annotations": "E.g. summary: {{ value }} on {{ unit }}",
+            "severity_steps": "Worse beyond further thresholds: critical from 95",
         }
         widgets = {
             name: forms.Textarea(attrs={"rows": 2, "spellcheck": "false"})

@@ -35,7 +35,7 @@ function showPicked() {
     whole.checked = all.length > 0 && all.every((one) => one.checked);
     whole.indeterminate = !whole.checked && picked.size > 0;
   }
-  for (const name of ["acknowledge", "silence"]) if (button(name)) button(name).disabled = picked.size === 0;
+  for (const name of ["acknowledge", "silence", "resolve"]) if (button(name)) button(name).disabled = picked.size === 0;
 }
 
 function pick(row, wanted) {
@@ -119,6 +119,12 @@ function silence(row) {
   return null;
 }
 
+function resolve(row) {
+  const ids = chosen(row);
+  if (!ids.length) return setText(said, "No open alert is selected.");
+  return attempt(async () => done(await post(withSystem("/dashboard/alerts/resolve/"), withIds(ids)), "resolved", null));
+}
+
 function takeBack() {
   if (!undo) return setText(said, "There is nothing to undo.");
   const back = undo;
@@ -139,9 +145,10 @@ function showHelp() {
 document.getElementById("keys-on").addEventListener("change", (event) => switchKeys(event.target.checked));
 const verbs = { "?": showHelp };
 if (config.mayOperate) {
-  Object.assign(verbs, { x: (row) => { pick(row); tellPicked(); }, X: pickAll, a: acknowledge, s: silence, z: takeBack });
+  Object.assign(verbs, { x: (row) => { pick(row); tellPicked(); }, X: pickAll, a: acknowledge, s: silence, r: resolve, z: takeBack });
   button("acknowledge").addEventListener("click", () => acknowledge(null));
   button("silence").addEventListener("click", () => silence(null));
+  button("resolve").addEventListener("click", () => resolve(null));
   button("undo").addEventListener("click", takeBack);
 }
 button("help").addEventListener("click", showHelp);

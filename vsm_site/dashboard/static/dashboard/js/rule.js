@@ -5,6 +5,7 @@ import { Chart } from "./charts.js";
 import { el } from "./dom.js";
 import { clock, metricValue } from "./format.js";
 import { getJson, postJson } from "./post.js";
+import { smallRows } from "./rows.js";
 
 const PAUSE_MS = 350;
 const EVERY_MS = 5000;
@@ -151,6 +152,7 @@ function minutes(seconds) {
   return seconds < 120 ? `${Math.round(seconds)} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
+smallRows(form);
 document.getElementById("rehearse").addEventListener("click", rehearse);
 form.addEventListener("input", () => {
   clearTimeout(timer);

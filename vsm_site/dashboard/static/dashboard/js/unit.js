@@ -24,7 +24,7 @@ class Panel {
     this.metric = metric;
     this.value = el("span", { class: "number" });
     this.plot = el("div", { class: "chart-box" });
-    this.node = el("section", { class: "panel chart", "data-metric": metric }, el("div", { class: "chart-head" }, el("strong", { title: metric }, metricTitle(metric)), this.value), this.plot);
+    this.node = el("section", { class: "panel chart", "data-metric": metric }, el("div", { class: "chart-head" }, el("strong", { title: metric }, metricTitle(metric)), alertOn(metric), this.value), this.plot);
     this.lines = new Map();
     box.append(this.node);
   }
@@ -72,6 +72,13 @@ class Panel {
     this.chart.set(joined(points, Math.max(10, STEPS[seconds] ?? 60)));
     this.chart.show(live.now() - seconds, live.now());
   }
+}
+
+// The way from a chart to a rule about what it shows.
+function alertOn(metric) {
+  if (!config.mayOperate) return null;
+  const href = withSystem("/dashboard/alerts/rules/add/", { unit: config.unit.id, metric });
+  return el("a", { href, class: "chart-alert" }, "Alert…", el("span", { class: "visually-hidden" }, ` on ${metricTitle(metric)}`));
 }
 
 function stamp(at) {
