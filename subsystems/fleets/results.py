@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgspec
 from celery import Celery
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 from subsystems.fleets.events import Event
 from subsystems.fleets.folding import Batch, Facts, Folder
@@ -64,6 +63,8 @@ def ends_told(url: str, tasks: Sequence[Unended], rules: Masking, *, now: float)
 
 
 def _results(url: str, uuids: Sequence[str]) -> dict[str, bytes]:
+    from redis.exceptions import RedisError  # several megabytes that a process without such a fleet does without
+
     app = Celery("results", backend=url, set_as_current=False, fixups=[])
     app.conf.update(
         redis_socket_timeout=READ_TIMEOUT_SECONDS, redis_socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
