@@ -30,6 +30,13 @@ function move(box, steps) {
 // *verbs* by key: a function of the row under the cursor, or null.
 export function listenForKeys(box, verbs) {
   const moves = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 };
+  // Rows are written anew while a dialog is open: the one that it would give the focus back to may be gone by then.
+  let cursor = null;
+  box.addEventListener("focusin", (event) => { cursor = rowOf(event.target)?.dataset.alert ?? cursor; });
+  document.addEventListener("close", ({ target: dialog }) => {
+    const lost = document.activeElement === document.body || dialog.contains(document.activeElement);
+    if (cursor && lost) focusRow(box.querySelector(`tr[data-alert="${CSS.escape(cursor)}"]`));
+  }, true);
   document.addEventListener("keydown", (event) => {
     const at = event.target;
     if (event.ctrlKey || event.metaKey || event.altKey || at.matches(TYPED) || document.querySelector("dialog[open]")) return;
