@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -47,51 +48,23 @@ def part(name: str) -> None:
 
 def run(alerts: int = 100_000) -> list[Result]:
     prepared()
-    from django.contrib.auth.models import User
     from django.core.management import call_command
-    from django.utils import timezone
 
-    from alerts.notices import reporting, services
-    from alerts.notices.models import GroupMember, Incoming, Target
-    from subsystems.recursion.queries import root_system
+    from alerts.notices.models import GroupMember
     from tests.support.services_fake import serving
 
     call_command("migrate", verbosity=0)
-    user, _ = User.objects.get_or_create(username="storm", is_superuser=True)
     with serving() as fake:
-        system, name = root_system(), f"storm-{time.time_ns()}"
-        target = Target(system=system, name=name, kind="webhook")
-        services.save_target(target, user, settings={"url": f"{fake.url}/hook"})
-        document = {
-            "route": {"receiver": "r", "group_by": ["team"], "group_wait": "30s",
-                      "routes": [{"matchers": ['severity="critical"'], "group_wait": "0s"}]},
-            "receivers": [{"name": "r", "targets": [name]}],
-        }  # fmt: skip
-        services.save_routing(system, document, user, now=timezone.now())
-        before = GroupMember.objects.count()
-        stop = f"{os.environ['VSM_HOME']}/stop"
+        name = routed_to(f"{fake.url}/hook")
+        before, stop = GroupMember.objects.count(), f"{os.environ['VSM_HOME']}/stop"
         children = [_child(each) for each in PARTS]
-        began, critical_at, critical_heard = time.time(), 0.0, 0.0
-        for first in range(0, alerts, AT_ONCE):
-            bodies = [_body(name, number) for number in range(first, min(first + AT_ONCE, alerts))]
-            if first >= alerts / 2 and not critical_at:
-                critical_at = time.time()
-                bodies.append({"labels": {"alertname": "Pain", "run": name, "team": "heart", "severity": "critical"}})
-            reporting.receive(system, bodies, now=timezone.now())
-            critical_heard = critical_heard or _heard(fake.requests)
-        taken = time.time() - began
-        while time.time() - began < 600 and (Incoming.objects.exists() or not critical_heard):
-            critical_heard = critical_heard or _heard(fake.requests)
-            time.sleep(0.02)
-        sorted_in = time.time() - began
+        delay, seconds = raged(name, alerts, lambda: _heard(fake.requests))
         open(stop, "w").close()  # noqa: PTH123
         memory = [float(child.communicate(timeout=60)[0].split()[-1]) for child in children]
         os.unlink(stop)  # noqa: PTH108
     members = GroupMember.objects.count() - before
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    details = {"alerts": alerts, "taken_in_s": round(taken, 1), "sorted_s": round(sorted_in, 1),
-               "memory_mb": [round(each) for each in (own, *memory)], "members": members}  # fmt: skip
-    delay = critical_heard - critical_at
+    details = {"alerts": alerts, **seconds, "memory_mb": [round(each) for each in (own, *memory)], "members": members}
     heard, memory_of = f"a critical alert amid {alerts:,} others, to the webhook", max(own, *memory)
     return [
         Result("alert_storm_critical", heard, delay, 5.0, "s", "less", details),
@@ -99,6 +72,53 @@ def run(alerts: int = 100_000) -> list[Result]:
         Result("alert_storm_groups", "alerts of a storm that are in no group", abs(members - alerts - 1), 1e-9, "n",
                "less", details),
     ]  # fmt: skip
+
+
+def routed_to(url: str) -> str:
+    """Let a webhook at *url* hear of everything, of the critical at once; return the name of this run."""
+    from django.contrib.auth.models import User
+    from django.utils import timezone
+
+    from alerts.notices import services
+    from alerts.notices.models import Target
+    from subsystems.recursion.queries import root_system
+
+    user, _ = User.objects.get_or_create(username="storm", is_superuser=True)
+    name = f"storm-{time.time_ns()}"
+    services.save_target(Target(system=root_system(), name=name, kind="webhook"), user, settings={"url": url})
+    document = {
+        "route": {"receiver": "r", "group_by": ["team"], "group_wait": "30s",
+                  "routes": [{"matchers": ['severity="critical"'], "group_wait": "0s"}]},
+        "receivers": [{"name": "r", "targets": [name]}],
+    }  # fmt: skip
+    services.save_routing(root_system(), document, user, now=timezone.now())
+    return name
+
+
+def raged(name: str, alerts: int, heard: Callable[[], float]) -> tuple[float, dict[str, float]]:
+    """Report *alerts* with a critical one in their middle, and wait until all are sorted.
+
+    Return the seconds until the critical one was heard of, and those that taking in and sorting took.
+    """
+    from django.utils import timezone
+
+    from alerts.notices import reporting
+    from alerts.notices.models import Incoming
+    from subsystems.recursion.queries import root_system
+
+    began, critical_at, critical_heard = time.time(), 0.0, 0.0
+    for first in range(0, alerts, AT_ONCE):
+        bodies = [_body(name, number) for number in range(first, min(first + AT_ONCE, alerts))]
+        if first >= alerts / 2 and not critical_at:
+            critical_at = time.time()
+            bodies.append({"labels": {"alertname": "Pain", "run": name, "team": "heart", "severity": "critical"}})
+        reporting.receive(root_system(), bodies, now=timezone.now())
+        critical_heard = critical_heard or heard()
+    taken = time.time() - began
+    while time.time() - began < 600 and (Incoming.objects.exists() or not critical_heard):
+        critical_heard = critical_heard or heard()
+        time.sleep(0.02)
+    return critical_heard - critical_at, {"taken_in_s": round(taken, 1), "sorted_s": round(time.time() - began, 1)}
 
 
 def _child(name: str) -> Any:
