@@ -14,7 +14,15 @@ from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask, SolarSchedule
 
 from subsystems.messaging.admin import HistoryAdmin
-from subsystems.s2_coordination.models import BeatLease, BeatProcess, Schedule, ScheduleRun
+from subsystems.s2_coordination.models import (
+    BeatLease,
+    BeatProcess,
+    Clearing,
+    Damper,
+    DampingRules,
+    Schedule,
+    ScheduleRun,
+)
 
 admin.site.unregister(SolarSchedule)  # they are not run here
 admin.site.unregister(PeriodicTask)
@@ -118,3 +126,33 @@ class BeatProcessAdmin(HistoryAdmin):
 @admin.register(BeatLease)
 class BeatLeaseAdmin(HistoryAdmin):
     list_display = ["holder", "epoch", "taken_at", "renewed_at", "expires_at"]
+
+
+@admin.register(Damper)
+class DamperAdmin(HistoryAdmin):
+    list_display = [
+        "subject",
+        "system",
+        "direction",
+        "acted_at",
+        "reversals",
+        "leased_to",
+        "leased_until",
+        "held_until",
+    ]
+    list_filter = ["system"]
+    search_fields = ["subject"]
+    list_select_related = ["system"]
+
+
+@admin.register(Clearing)
+class ClearingAdmin(HistoryAdmin):
+    list_display = ["damper", "writer", "direction", "code", "times", "asked_at", "last_at", "retry_at", "done"]
+    list_filter = ["code", "damper__system"]
+    search_fields = ["damper__subject", "writer"]
+    list_select_related = ["damper"]
+
+
+@admin.register(DampingRules)
+class DampingRulesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["system", "enabled", "relief_seconds", "retreat_seconds", "factor", "calm_seconds"]

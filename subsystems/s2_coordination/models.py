@@ -1,15 +1,21 @@
-"""What S2 knows of schedules beyond their times: policies, every run, and which beat leads."""
+"""What S2 knows of schedules beyond their times: policies, every run, which beat leads. And the dampers of acts."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
 
+from subsystems.kernel.errors import Invalid
+from subsystems.recursion.models import System
+from subsystems.s2_coordination import dampers
+from subsystems.s2_coordination.dampers import DampingTerms, Past
 from subsystems.s2_coordination.policies import CatchUp, Overlap, Terms
 
 
@@ -142,3 +148,115 @@ class BeatProcess(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DampingRules(models.Model):
+    """How one system's acts are damped, or that they are not; a system without a row has the defaults."""
+
+    system = models.OneToOneField(System, on_delete=models.CASCADE, related_name="damping_rules")
+    enabled = models.BooleanField(default=True, help_text="Off: only two writers at once are still kept apart")
+    relief_seconds = models.FloatField(
+        default=15.0, help_text="So long what adds waits after something was taken away; doubled by each reversal"
+    )
+    longest_relief_seconds = models.FloatField(default=60.0)
+    retreat_seconds = models.FloatField(
+        default=300.0, help_text="So long what takes away waits after something was added; doubled by each reversal"
+    )
+    longest_retreat_seconds = models.FloatField(default=7200.0)
+    factor = models.FloatField(default=2.0, help_text="By how much each reversal lengthens the wait")
+    calm_seconds = models.FloatField(default=3600.0, help_text="After so long without unrest one reversal is forgotten")
+    lease_seconds = models.FloatField(default=60.0, help_text="So long a subject belongs to who was cleared")
+
+    NUMBERS = (
+        "relief_seconds", "longest_relief_seconds", "retreat_seconds", "longest_retreat_seconds", "factor",
+        "calm_seconds", "lease_seconds",
+    )  # fmt: skip
+
+    class Meta:
+        verbose_name_plural = "damping rules"
+
+    def __str__(self) -> str:
+        return f"{self.system}: {'on' if self.enabled else 'off'}"
+
+    @property
+    def terms(self) -> DampingTerms:
+        return DampingTerms(self.enabled, **{name: getattr(self, name) for name in self.NUMBERS})
+
+    def clean(self) -> None:
+        """Refuse numbers that cannot be, beside their field."""
+        try:
+            self.check_sane()
+        except Invalid as refused:
+            raise ValidationError({refused.field: refused.detail}) from refused
+
+    def check_sane(self) -> None:
+        """Raise Invalid naming the field unless every number can be used."""
+        for name in self.NUMBERS:
+            value = getattr(self, name)
+            least = 1.0 if name in ("factor", "calm_seconds", "lease_seconds") else 0.0
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= 7 * 86_400:
+                raise Invalid(f"A number from {least:g} to {7 * 86_400}.", field=name)
+
+
+class Damper(models.Model):
+    """What was done to one subject, who acts on it now, and until when it is held. *epoch* fences every change."""
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, db_index=False, related_name="dampers")
+    subject = models.CharField(max_length=200)
+    direction = models.SmallIntegerField(default=0)
+    acted_at = models.DateTimeField(null=True)
+    reversals = models.PositiveSmallIntegerField(default=0)
+    unrest_at = models.DateTimeField(null=True)
+    token = models.CharField(max_length=32, blank=True)
+    leased_to = models.CharField(max_length=100, blank=True)
+    leased_until = models.DateTimeField(null=True)
+    held_since = models.DateTimeField(null=True)
+    held_until = models.DateTimeField(null=True)
+    held_why = models.CharField(max_length=300, blank=True)
+    asked_at = models.DateTimeField(null=True)
+    epoch = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["subject"]
+        constraints = [models.UniqueConstraint(fields=["system", "subject"], name="one_damper_per_subject")]
+
+    def __str__(self) -> str:
+        return self.subject
+
+    @property
+    def past(self) -> Past:
+        return Past(
+            self.direction, self.acted_at, self.reversals, self.unrest_at,
+            self.leased_to, self.leased_until, self.held_until, self.held_why,
+        )  # fmt: skip
+
+    def in_force(self, terms: DampingTerms, *, now: datetime) -> bool:
+        """Return whether a reversal of the last act, or what takes away, would be refused now."""
+        past = Past(self.direction, self.acted_at, self.reversals, self.unrest_at, "", None, self.held_until)
+        return any(not dampers.decide(past, terms, way, now=now).allowed for way in (-1, 1))
+
+
+class Clearing(models.Model):
+    """What somebody wanted to do to a subject, and what S2 said; asked again and again in vain, it is one row."""
+
+    damper = models.ForeignKey(Damper, on_delete=models.CASCADE, db_index=False, related_name="clearings")
+    writer = models.CharField(max_length=100, blank=True)
+    direction = models.SmallIntegerField()
+    code = models.CharField(max_length=10)  # dampers.Code
+    reason = models.CharField(max_length=300, blank=True)
+    asked_at = models.DateTimeField()
+    last_at = models.DateTimeField(db_index=True)
+    times = models.PositiveIntegerField(default=1)
+    retry_at = models.DateTimeField(null=True)
+    reversal = models.BooleanField(default=False)
+    token = models.CharField(max_length=32, blank=True)
+    told = models.BooleanField(default=False)  # done without having been asked for
+    done = models.BooleanField(null=True)  # null where nobody said
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["damper", "-last_at"], name="clearing_of_damper")]
+
+    def __str__(self) -> str:
+        return f"{self.damper_id} {self.direction:+d} {self.code}"

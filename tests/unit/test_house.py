@@ -20,7 +20,7 @@ DOORS = {
     "wire.py",
     "bulk.py", "projections.py",
     "gathering.py",
-    "leading.py", "dispatch.py",
+    "leading.py", "dispatch.py", "damping.py",
     "fields.py", "listening.py", "reconciling.py", "emission.py", "aggregation.py", "canary.py", "recording.py",
     "partitions.py", "tiers.py", "retention.py", "cold.py", "archiving.py", "archive_files.py", "exporting.py",
     "chunk_table.py", "packing.py", "merging.py",
