@@ -31,11 +31,12 @@ from subsystems.s2_coordination.models import ScheduleRun
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
-# Tasks of each second that seldom have anything to do, and who knows whether they have: asking costs far less than a
-# task with its events.
+# Tasks of each second or few that seldom have anything to do, and who knows whether they have: asking costs far less
+# than a task with its events.
 ONLY_IF = {
     "algedonic.escalate": "subsystems.algedonic.queries.is_escalation_due",
     "s3_control.steer": "subsystems.s3_control.carrying.is_steering_due",
+    "s3_control.tend": "subsystems.s3_control.settling.is_tending_due",
 }
 STATE = ScheduleRun.State
 

@@ -102,7 +102,8 @@ def pusher() -> Pusher:
 def push(system_id: int, kind: str, key: str, body: Any) -> None:
     """Tell every open dashboard of *system_id* about one change; never fails the caller.
 
-    *kind* is one of `unit`, `samples`, `assessment`, `alert`, `tick`, `fleet`, `signal`, `action`; *key* tells which;
+    *kind* is one of `unit`, `samples`, `assessment`, `alert`, `tick`, `fleet`, `signal`, `action`,
+    `recommendation`; *key* tells which;
     *body* is JSON.
     """
     pusher().push(system_id, kind, key, body)

@@ -158,6 +158,18 @@ class Act:
     careful: bool = False  # may lose or stop work: a page asks twice
 
 
+# Which way an act moves what it is about: more of it, or less. What is not here moves nothing up or down.
+DIRECTIONS = {
+    "worker.grow": 1, "worker.shrink": -1, "worker.add_consumer": 1, "worker.cancel_consumer": -1, "worker.drain": -1,
+    "fleet.scale_in": -1, "queue.pause": -1, "queue.resume": 1,
+}  # fmt: skip
+
+
+def direction(kind: str) -> int:
+    """Return 1 for an act that gives more, -1 for one that takes away, 0 for others."""
+    return DIRECTIONS.get(kind, 0)
+
+
 def parking_queue(queue: str) -> str:
     """Return where the messages of *queue* are parked."""
     return f"{queue}{PARKED}"

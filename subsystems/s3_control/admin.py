@@ -13,11 +13,14 @@ from subsystems.s3_control import services
 from subsystems.s3_control.models import (
     Action,
     ActionItem,
+    ActionPolicy,
     AuditRun,
     CapturedTask,
     Confirmation,
     Finding,
     FleetAudit,
+    Hold,
+    Recommendation,
     StandingOrder,
     SteeringRule,
     TaskRun,
@@ -93,6 +96,29 @@ class SteeringRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["system", "kind", "target", "group"]
     list_filter = ["system", "group"]
     list_select_related = ["system", "group"]
+
+
+@admin.register(Recommendation)
+class RecommendationAdmin(HistoryAdmin):
+    list_display = ["created_at", "title", "subject", "source", "state", "decided_by", "score"]
+    list_filter = ["state", "kind", "source", "automatic"]
+    search_fields = ["title", "subject", "author", "decided_by"]
+    date_hierarchy = "created_at"
+
+
+@admin.register(ActionPolicy)
+class ActionPolicyAdmin(HistoryAdmin):
+    list_display = ["system", "kind", "mode", "set_by", "set_at"]
+    list_filter = ["mode", "kind"]
+    list_select_related = ["system"]
+
+
+@admin.register(Hold)
+class HoldAdmin(HistoryAdmin):
+    list_display = ["subject", "system", "since", "failures", "released_at", "released_by"]
+    list_filter = [("released_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["system"]
+    search_fields = ["subject", "reason"]
 
 
 @admin.register(FleetAudit)

@@ -18,7 +18,7 @@ from django.db.models import Case, Count, Q, When
 from subsystems.kernel.errors import Refused
 from subsystems.s1_operations.adapters.celery_control import FleetControl, FleetUnreachable, NoQueue, control_of
 from subsystems.s1_operations.sealing import CannotOpen
-from subsystems.s3_control import acts, captures, draining, pacing, shares, standing
+from subsystems.s3_control import acts, captures, draining, pacing, recommending, shares, standing
 from subsystems.s3_control.draining import Step
 from subsystems.s3_control.models import Action, ActionItem, CapturedTask, StandingOrder
 from subsystems.s3_control.previews import REVOKES_AT_ONCE, matching, parked_in, rates_now, reference, workers_now
@@ -133,8 +133,11 @@ def _step(pk: UUID, now: datetime, away: dict[int, str]) -> None:
         return _keep(action, Outcome(Action.State.FAILED, "The fleet is not watched any more."), now)
     if action.fleet.pk in away:
         return _keep(action, _unreachable(action, away[action.fleet.pk], now), now)
+    if "fit" not in action.memory and (why := recommending.unfit(action, now=now)):
+        return _keep(action, Outcome(Action.State.FAILED, why), now)
     try:
         with control_of(reference(action.fleet)) as control:
+            action.memory["fit"] = True  # looked at until the first step was taken, and not in the midst of it
             outcome = STEPS[action.kind](Work(action, control, now))
     except FleetUnreachable as error:
         away[action.fleet.pk] = str(error)
@@ -171,6 +174,7 @@ def _keep(action: Action, outcome: Outcome, now: datetime) -> None:
         show(action)
     elif written:
         note(action, {"verified": "ActionVerified", "applied": "ActionApplied"}.get(action.state, "ActionFailed"))
+        recommending.follow(action, now=now)
 
 
 # --- What a worker is told once, and must show afterwards ------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Runs that were triggered, acts of steering, and what holds until further notice."""
+"""Runs that were triggered, acts of steering, what holds until further notice, and what is recommended."""
 
 from __future__ import annotations
 
@@ -216,3 +216,146 @@ class SteeringRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} on {self.target} for {self.group}"
+
+
+class Recommendation(models.Model):
+    """What S3, S4, a pattern or a person advises, what became of it, and whether it brought what was promised."""
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", "Waits for a decision"
+        APPROVED = "approved", "Approved, being applied"
+        REFUSED = "refused", "Refused"
+        DEFERRED = "deferred", "Deferred"
+        APPLIED = "applied", "Applied, its effect not measured yet"
+        VERIFIED = "verified", "Verified by its effect"
+        FAILED = "failed", "Failed"
+        EXPIRED = "expired", "Expired"
+        UNDONE = "undone", "Undone"
+
+    class Kind(models.TextChoices):
+        OPTIMISATION = "optimisation"
+        RESOURCE = "resource"
+        ARCHITECTURAL = "architectural"
+
+    class Source(models.TextChoices):
+        S3 = "s3", "S3 control"
+        S4 = "s4", "S4 intelligence"
+        PATTERN = "pattern", "An event pattern"
+        PERSON = "person", "A person"
+
+    WAITING = (State.PROPOSED, State.DEFERRED)
+    UNDER_WAY = (State.APPROVED, State.APPLIED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="recommendations")
+    fleet = models.ForeignKey(Fleet, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    kind = models.CharField(max_length=13, choices=Kind.choices)
+    source = models.CharField(max_length=7, choices=Source.choices)
+    author = models.CharField(max_length=150, blank=True)  # the person, the pattern, the part that speaks
+    subject = models.CharField(max_length=300)  # what it is about: one correction of it at a time
+    key = models.CharField(max_length=200, null=True, blank=True)  # null: said without a name
+    title = models.CharField(max_length=200)
+    reason = models.CharField(max_length=1000, blank=True)
+    evidence = models.JSONField(default=dict, blank=True)
+    effect = models.JSONField(default=dict, blank=True)  # metric, source, from, to, unit
+    act_kind = models.CharField(max_length=40, blank=True)
+    act_target = models.CharField(max_length=300, blank=True)
+    act_parameters = models.JSONField(default=dict, blank=True)
+    measured_at = models.DateTimeField(null=True, blank=True)  # the newest data it rests on
+    fresh_seconds = models.FloatField(default=60.0)
+    settle_seconds = models.FloatField(default=120.0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+    deferred_until = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PROPOSED)
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_why = models.CharField(max_length=500, blank=True)
+    automatic = models.BooleanField(default=False)
+    waits_for = models.CharField(max_length=500, blank=True)  # why it was not applied by itself
+    action = models.OneToOneField(
+        Action, null=True, blank=True, on_delete=models.SET_NULL, related_name="recommendation"
+    )
+    applied_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.JSONField(default=dict, blank=True)  # before, after, realised, predicted, or why not known
+    score = models.FloatField(null=True, blank=True)  # realised / predicted
+    met = models.BooleanField(null=True, blank=True)  # did it bring enough of it; unknown stays null
+    settled_at = models.DateTimeField(null=True, blank=True)
+    next_at = models.DateTimeField(null=True, blank=True)  # when the clock looks at it again
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["system", "key"], name="recommended_once"),
+            models.UniqueConstraint(
+                fields=["system", "subject"],
+                condition=models.Q(state__in=["approved", "applied"], settled_at=None),
+                name="one_correction_at_a_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["system", "-created_at"], name="recommendation_of_system"),
+            models.Index(fields=["system", "subject", "-settled_at"], name="recommendation_subject"),
+            models.Index(fields=["next_at"], name="recommendation_due", condition=models.Q(next_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state in self.WAITING
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in self.UNDER_WAY and self.settled_at is None
+
+
+class ActionPolicy(models.Model):
+    """What S5 permits for one kind of act in one system. No row: a person decides each time."""
+
+    class Mode(models.TextChoices):
+        MANUAL = "manual", "A person decides"
+        AUTO = "auto", "By itself, within limits"
+        NEVER = "never", "Nobody"
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="action_policies")
+    kind = models.CharField(max_length=40)
+    mode = models.CharField(max_length=6, choices=Mode.choices, default=Mode.MANUAL)
+    limits = models.JSONField(default=dict, blank=True)
+    set_by = models.CharField(max_length=150)
+    set_at = models.DateTimeField(default=timezone.now)
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["system", "kind"]
+        constraints = [models.UniqueConstraint(fields=["system", "kind"], name="one_policy_per_act")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.mode}"
+
+
+class Hold(models.Model):
+    """A subject that is left alone after corrections failed again and again, until a person lets it go."""
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="holds")
+    subject = models.CharField(max_length=300)
+    since = models.DateTimeField()
+    failures = models.PositiveIntegerField()
+    reason = models.CharField(max_length=500)
+    detail = models.CharField(max_length=500, blank=True)  # what was undone, and what could not be
+    undone_at = models.DateTimeField(null=True, blank=True, editable=False)
+    signal_id = models.CharField(max_length=64, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+    released_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-since", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["system", "subject"], condition=models.Q(released_at=None), name="one_hold_per_subject"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} is held"

@@ -21,7 +21,7 @@ from subsystems.messaging.live import push
 from subsystems.messaging.services import publish
 from subsystems.recursion.queries import systems_for
 from subsystems.s1_operations.models import Fleet
-from subsystems.s3_control import previews, steering_rules
+from subsystems.s3_control import permitting, previews, steering_rules
 from subsystems.s3_control.acts import ACTS, Act, Parameters, Target
 from subsystems.s3_control.models import Action, StandingOrder, SteeringRule
 from subsystems.s3_control.queries import action_body
@@ -50,41 +50,50 @@ def propose(request: Request, *, by: User, now: datetime | None = None) -> Actio
     Raises Invalid naming the field, Forbidden when a rule leaves the act to others, Refused when it cannot be done, and
     FleetUnreachable when the broker does not answer: then nothing was recorded.
     """
+    return record(prepare(request, by=by, now=now))
+
+
+def prepare(request: Request, *, by: User | None, now: datetime | None = None) -> Action:
+    """Return the action that *request* means, looked at and not recorded yet; without a person it is the platform's.
+
+    Raises what `propose` does.
+    """
     act, parameters, target = _checked(request)
-    _refuse_others(request, act, target, by)
+    if not request.dry_run:
+        permitting.refuse_forbidden(request.fleet.system_id, act.kind)
+    if by is not None:
+        _refuse_others(request, act, target, by)
     preview = previews.preview(request.fleet, act, target, parameters)
     if preview.refusal and not request.dry_run:
         raise Refused(preview.refusal, code="cannot")
     given = parameters.model_dump(mode="json", exclude_unset=True)
-    return _record(
-        Action(
-            system_id=request.fleet.system_id,
-            fleet=request.fleet,
-            fleet_name=request.fleet.name,
-            kind=act.kind,
-            target=target,
-            parameters=given,
-            reason=request.reason.strip(),
-            dry_run=request.dry_run,
-            actor=by.get_username(),
-            via=request.via[:130],
-            requested_by=by,
-            requested_at=now or timezone.now(),
-            total=preview.count,
-            before=preview.before,
-            detail=preview.refusal or preview.words,
-            state=Action.State.REHEARSED if request.dry_run else Action.State.PROPOSED,
-        )
+    return Action(
+        system_id=request.fleet.system_id,
+        fleet=request.fleet,
+        fleet_name=request.fleet.name,
+        kind=act.kind,
+        target=target,
+        parameters=given,
+        reason=request.reason.strip()[:500],
+        dry_run=request.dry_run,
+        actor=PLATFORM if by is None else by.get_username(),
+        via=request.via[:130],
+        requested_by=by,
+        requested_at=now or timezone.now(),
+        total=preview.count,
+        before=preview.before,
+        detail=preview.refusal or preview.words,
+        state=Action.State.REHEARSED if request.dry_run else Action.State.PROPOSED,
     )
 
 
-def undo(action: Action, *, by: User, reason: str = "", via: str = "") -> Action:
+def undo(action: Action, *, by: User | None, reason: str = "", via: str = "", now: datetime | None = None) -> Action:
     """Do what reverses *action*, as an act of its own. Raises Refused when nothing does, or somebody did before."""
     kind, parameters = _undoing(action)
     assert action.fleet is not None
     request = Request(action.fleet, kind, action.target, parameters, reason or f"Undoes {action.pk}", via=via)
     with transaction.atomic():
-        undoing = propose(request, by=by)
+        undoing = record(prepare(request, by=by, now=now))
         if not Action.objects.filter(pk=action.pk, undone_by=None).update(undone_by=undoing):
             raise Refused("Somebody has undone it before.", code="undone")
     return undoing
@@ -102,7 +111,7 @@ def resume_by_itself(order: StandingOrder, *, now: datetime) -> Action:
     """Record that a pause or a limit ends because its time is over; the audit trail says so like any other act."""
     kind = {"pause": "queue.resume", "rate_limit": "task.end_fleet_rate_limit"}[order.kind]
     first = order.action
-    resumed = _record(
+    resumed = record(
         Action(
             system_id=order.fleet.system_id, fleet=order.fleet, fleet_name=order.fleet.name, kind=kind,
             target=order.key, reason="The stated time is over.", actor=PLATFORM, requested_at=now,
@@ -142,7 +151,8 @@ LOGGED = (
 
 
 @transaction.atomic
-def _record(action: Action) -> Action:
+def record(action: Action) -> Action:
+    """Write down what was prepared, and let it be done after the commit."""
     if action.dry_run:
         action.finished_at = action.requested_at
     action.detail = action.detail[:500]

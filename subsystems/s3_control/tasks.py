@@ -10,10 +10,10 @@ from pydantic import Field
 
 from subsystems.kernel.triggerable import Arguments, triggerable
 from subsystems.messaging.slots import claim_slot
-from subsystems.s3_control import captures, carrying, services, standing
+from subsystems.s3_control import captures, carrying, services, settling, standing
 from subsystems.s3_control.audit import services as audits
 
-STEER_SECONDS, ORDERS_SECONDS = 1, 2
+STEER_SECONDS, ORDERS_SECONDS, TEND_SECONDS = 1, 2, 5
 
 SCHEDULED = "s3_control.run_scheduled"
 
@@ -38,6 +38,14 @@ def steer() -> None:
         carrying.carry_on(now=now)
     if standing.is_any_in_force() and claim_slot("s3_control.orders", ORDERS_SECONDS, now=now) is not None:
         standing.keep_orders(now=now)
+
+
+@shared_task(name="s3_control.tend", soft_time_limit=50, time_limit=60)
+def tend() -> None:
+    """Decide, expire and judge what is recommended. Running twice is safe: each slot is claimed once."""
+    now = timezone.now()
+    if settling.is_tending_due(now=now) and claim_slot("s3_control.tend", TEND_SECONDS, now=now) is not None:
+        settling.tend(now=now)
 
 
 @shared_task(name=SCHEDULED, soft_time_limit=300, time_limit=330)

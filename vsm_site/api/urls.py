@@ -25,6 +25,7 @@ from vsm_site.api.views import (
     notices,
     on_call,
     operations,
+    recommendations,
     schedules,
     signals,
     steering,
@@ -84,6 +85,9 @@ router.register("audit/runs", audit.AuditRunViewSet, basename="audit-run")
 router.register("audit", audit.FleetAuditViewSet, basename="audit")
 router.register("schedules", schedules.ScheduleViewSet, basename="schedule")
 router.register("actions", steering.ActionViewSet, basename="action")
+router.register("recommendations", recommendations.RecommendationViewSet, basename="recommendation")
+router.register("action-policies", recommendations.ActionPolicyViewSet, basename="action-policy")
+router.register("holds", recommendations.HoldViewSet, basename="hold")
 router.register("standing-orders", steering.StandingOrderViewSet, basename="standing-order")
 router.register("task-exceptions", history.ExceptionsViewSet, basename="task-exception")
 router.register("tasks/runs", tasks.RunViewSet, basename="run")
