@@ -234,6 +234,7 @@ SPECTACULAR_SETTINGS = {
         "UnitState": "subsystems.s1_operations.models.Unit.State",
         "FindingState": "subsystems.s3_control.audit.models.Finding.State",
         "RunState": "subsystems.s3_control.models.TaskRun.State",
+        "RecommendationKind": "subsystems.s3_control.models.Recommendation.Kind",
         "MessageState": "subsystems.messaging.models.Message.State",
         "AlertState": "alerts.models.Alert.State",
         "LackPolicy": "alerts.models.AlertRule.Policy",

@@ -56,7 +56,8 @@ def measure(value: float, now: datetime) -> None:
 def advise(of: Fleet | None, now: datetime, **fields: Any) -> Recommendation:
     told: dict[str, Any] = {
         "system_id": root_system().pk, "kind": "resource", "source": "s3", "subject": "shop/mail",
-        "title": "Send again", "fleet": of, "act": ACT, "expected_effect": EFFECT, "measured_at": now, "now": now, **fields,
+        "title": "Send again", "fleet": of, "act": ACT, "expected_effect": EFFECT, "measured_at": now,
+        "now": now, **fields,
     }  # fmt: skip
     return recommending.recommend(**told)
 
