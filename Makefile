@@ -3,7 +3,7 @@ PYTHON ?= python3
 PROFILE ?= embedded
 VENV = .venv/bin/python
 
-.PHONY: up test check services bench demo-fleet bootstrap bootstrap-test
+.PHONY: up test check services bench demo-fleet bootstrap bootstrap-test bootstrap-bench
 .SILENT:
 
 # Run the platform in the foreground: PROFILE=embedded (one process) or PROFILE=services.
@@ -33,7 +33,7 @@ services: bootstrap
 	$(VENV) scripts/services.py
 
 # Every benchmark; writes benchmarks/results.json.
-bench: bootstrap-test
+bench: bootstrap-bench
 	$(VENV) -m benchmarks
 
 # A small Celery application to watch; LOAD=3 triples its work.
@@ -45,3 +45,6 @@ bootstrap:
 
 bootstrap-test:
 	$(PYTHON) scripts/bootstrap.py --test
+
+bootstrap-bench:
+	$(PYTHON) scripts/bootstrap.py --bench

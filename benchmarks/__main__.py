@@ -31,6 +31,8 @@ ALL = [
     "hot_tier",
     "alert_rules",
     "variety",
+    "forecasts",
+    "anomalies",
     "doors",
     "remote_write",
     "statsd_lines",

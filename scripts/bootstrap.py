@@ -25,10 +25,14 @@ OLDEST = (3, 11)
 CANDIDATES = ["python3.13", "python3.12", "python3.11", "python3.14", "python3", "python"]
 LOCKS = ["requirements.txt"]
 TEST_LOCKS = ["requirements.txt", "requirements/test.txt"]
+# What benchmarks alone compare with lies apart: other packages would import pandas if they could find it.
+BENCH_LOCK = "requirements/bench.txt"
+BENCH_PACKAGES = VENV / "bench"
 
 
 def main():
-    locks = TEST_LOCKS if "--test" in sys.argv[1:] else LOCKS
+    asked = sys.argv[1:]
+    locks = TEST_LOCKS if "--test" in asked else TEST_LOCKS + [BENCH_LOCK] if "--bench" in asked else LOCKS
     wanted = {name: digest(ROOT / name) for name in locks}
     installed = read_stamp()
     missing = [name for name in locks if installed.get(name) != wanted[name]]
@@ -96,6 +100,7 @@ def install(lock):
     total = sum(1 for line in (ROOT / lock).read_text().splitlines() if "==" in line and line[0] not in "# ")
     command = [str(PYTHON), str(PIP_WHEEL / "pip"), "install", "--require-hashes", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "--no-warn-script-location", "-r", lock]
+    command += ["--target", str(BENCH_PACKAGES), "--upgrade"] if lock == BENCH_LOCK else []
     say("Installing %d packages of %s" % (total, lock))
     with LOG.open("w") as log:
         pip = subprocess.Popen(

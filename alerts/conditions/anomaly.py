@@ -1,8 +1,4 @@
-"""How unusual the newest value is against the series' own history.
-
-The robust z score: distance from the median in units of the median absolute deviation, scaled to a standard deviation
-(Iglewicz and Hoaglin, 1993), so that a few outliers in the history do not hide the next one.
-"""
+"""How unusual the newest value is against the series' own history: the robust z score of S4."""
 
 from __future__ import annotations
 
@@ -11,30 +7,19 @@ from typing import Any
 import numpy as np
 
 from alerts.conditions.kind import MAX_WINDOW_SECONDS, Asked, Kind, choice, number
-from alerts.conditions.ragged import Floats, Rows, last, quantile, robust_spread
-
-BEYOND = 1000.0  # a value that leaves a history which never moved
+from alerts.conditions.ragged import Floats, Rows, padded
+from subsystems.s4_intelligence.anomalies import robust_z
 
 
 def measure(rows: Rows, asked: Asked, now: float) -> Floats:
     """Return the score of each row's newest value; unknown while its history is too short."""
-    newest, history = last(rows), without_newest(rows)
-    middle = quantile(history, 0.5)
-    spread = robust_spread(history, middle)
-    away = newest - middle
-    flat = np.where(away == 0, 0.0, np.sign(away) * BEYOND)
-    score = np.clip(np.divide(away, spread, out=flat, where=spread > 0), -BEYOND, BEYOND)
-    score = np.where(history.counts >= asked.param("min_samples"), score, np.nan)
+    matrix = padded(rows)
+    if not matrix.shape[1]:
+        return np.full(len(rows), np.nan)
+    score = robust_z(matrix[:, -1], matrix[:, :-1])  # a value is no witness for itself
+    score = np.where(rows.counts - 1 >= asked.param("min_samples"), score, np.nan)
     by_direction: dict[str, Floats] = {"both": np.abs(score), "up": score, "down": -score}
     return by_direction[asked.param("direction")]
-
-
-def without_newest(rows: Rows) -> Rows:
-    """Return the rows less their last sample: a value is no witness for itself."""
-    full = rows.counts > 0
-    kept = np.ones(len(rows.values), np.bool_)
-    kept[rows.starts[1:][full] - 1] = False
-    return Rows(rows.at[kept], rows.values[kept], np.concatenate([[0], np.cumsum(rows.counts - full)]).astype(np.int64))
 
 
 def _check(params: dict[str, Any]) -> None:

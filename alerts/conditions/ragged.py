@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
-MAD_TO_SIGMA = 1.4826  # of a normal distribution
-MEAN_DEVIATION_TO_SIGMA = 1.2533
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +124,13 @@ AGGREGATIONS: dict[str, Callable[[Rows], Floats]] = {
 }
 
 
-def robust_spread(rows: Rows, middle: Floats) -> Floats:
-    """Return the spread of each row about *middle*: from the median deviation, else the mean one, as a sigma."""
-    away = np.abs(rows.values - middle[rows.row_of])
-    mad = quantile(rows, 0.5, away) * MAD_TO_SIGMA
-    mean = summed(rows, away) / np.where(rows.counts > 0, rows.counts, 1) * MEAN_DEVIATION_TO_SIGMA
-    return np.where(mad > 0, mad, mean)
+def padded(rows: Rows, values: Floats | None = None) -> Floats:
+    """Return the rows as a matrix, right-aligned, NaN where a row is shorter: the form that S4 reckons with."""
+    longest = int(rows.counts.max(initial=0))
+    matrix = np.full((len(rows), longest), np.nan)
+    column = np.arange(len(rows.values)) - rows.starts[:-1][rows.row_of] + (longest - rows.counts)[rows.row_of]
+    matrix[rows.row_of, column] = rows.values if values is None else values
+    return matrix
 
 
 def held_since(rows: Rows, holds: npt.NDArray[np.bool_], gap_seconds: float) -> tuple[Floats, npt.NDArray[np.bool_]]:

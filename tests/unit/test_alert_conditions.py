@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.conditions import KINDS, burn_rate, expression
-from alerts.conditions.forecast import holt, linear
 from alerts.conditions.kind import Asked
-from alerts.conditions.ragged import AGGREGATIONS, Rows, rows_of
+from alerts.conditions.ragged import AGGREGATIONS, Rows, padded, rows_of
 from subsystems.kernel.errors import Invalid
+from subsystems.s4_intelligence.smoothing import holt, line
 
 NOW = 1_000_000.0
 Line = list[tuple[float, float]]
@@ -128,8 +128,8 @@ def test_a_straight_line_goes_on() -> None:
 
     assert measured("forecast", [straight, flat, straight[:4], []], horizon_seconds=100) == [45.0, 7.0, None, None]
     rows = ragged([straight * 1, flat])
-    assert linear(rows, NOW + 100).tolist() == pytest.approx([45.0, 7.0])
-    assert holt(rows, NOW).tolist()[1] == pytest.approx(7.0)
+    assert line(padded(rows, rows.at), padded(rows), NOW + 100).tolist() == pytest.approx([45.0, 7.0])
+    assert holt(padded(rows, rows.at), padded(rows), NOW).tolist()[1] == pytest.approx(7.0)
 
 
 def test_holt_follows_a_trend_over_uneven_steps() -> None:
@@ -137,7 +137,8 @@ def test_holt_follows_a_trend_over_uneven_steps() -> None:
     long: Line = [(NOW - 400 + 4 * n, 0.5 * (4 * n)) for n in range(100)]
     uneven: Line = [(at, value) for n, (at, value) in enumerate(long) if n % 3]
 
-    predicted = holt(ragged([long, uneven, long[:1]]), NOW + 96)
+    rows = ragged([long, uneven, long[:1]])
+    predicted = holt(padded(rows, rows.at), padded(rows), NOW + 96)
 
     assert predicted[0] == pytest.approx(0.5 * 496, rel=0.05)
     assert predicted[1] == pytest.approx(0.5 * 496, rel=0.1)
