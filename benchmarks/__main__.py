@@ -33,6 +33,7 @@ ALL = [
     "variety",
     "forecasts",
     "anomalies",
+    "patterns",
     "doors",
     "remote_write",
     "statsd_lines",

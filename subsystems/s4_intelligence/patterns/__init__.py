@@ -1,0 +1,1 @@
+"""Event patterns: what, seen together, means more than each of its events."""
