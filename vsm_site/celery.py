@@ -94,6 +94,12 @@ app.conf.update(
             "options": {"expires": 3600},
         },
         "forget-tasks": {"task": "fleets.forget_old", "schedule": every(60), "options": {"expires": 60}},
+        "patterns": {"task": "s4_intelligence.patterns", "schedule": every(5), "options": {"expires": 5}},
+        "forget-detections": {
+            "task": "s4_intelligence.forget_detections",
+            "schedule": every(3600),
+            "options": {"expires": 3600},
+        },
         "audit": {"task": "s3_control.audit", "schedule": every(60), "options": {"expires": 60}},
         "forget-schedule-runs": {
             "task": "s2_coordination.forget_runs",

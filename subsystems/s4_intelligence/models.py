@@ -1,1 +1,12 @@
-"""What S4 remembers of the outside; empty until it has sources of its own."""
+"""Rows of S4."""
+
+from subsystems.s4_intelligence.patterns.models import (
+    Pattern,
+    PatternCell,
+    PatternDetection,
+    PatternEngine,
+    PatternInput,
+)
+
+# Models of a package within the room: Django finds what this module names.
+__all__ = ["Pattern", "PatternCell", "PatternDetection", "PatternEngine", "PatternInput"]

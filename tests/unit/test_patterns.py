@@ -195,7 +195,7 @@ def engine(*texts: str, lateness: float = 5.0) -> Engine:
 
 def in_one(events: Sequence[Happening], **more: Any) -> list[Finding]:
     made = engine(**more)
-    return [*made.feed(events), *made.finish(), *made.feed([], now=1000.0)]
+    return [*made.feed(events), *made.finish(), *made.feed([], until=1000.0)]
 
 
 @given(events=happenings(), mixed=st.randoms(use_true_random=False))
@@ -207,7 +207,7 @@ def test_order_and_batches_do_not_matter(events: list[Happening], mixed: Random)
     cut = mixed.randint(0, len(arrived))
     made = engine()
 
-    told = [*made.feed(arrived[:cut]), *made.feed(arrived[cut:]), *made.finish(), *made.feed([], now=1000.0)]
+    told = [*made.feed(arrived[:cut]), *made.feed(arrived[cut:]), *made.finish(), *made.feed([], until=1000.0)]
 
     assert told == expected
     assert made.counts.late == 0
@@ -230,7 +230,7 @@ def test_what_is_stored_goes_on_as_if_nothing_had_been(events: list[Happening], 
     for name, kept in cells.items():
         for key, cell in kept:
             after.running[name].load(key, json.loads(cell))
-    told += [*after.feed(events[cut:]), *after.finish(), *after.feed([], now=1000.0)]
+    told += [*after.feed(events[cut:]), *after.finish(), *after.feed([], until=1000.0)]
 
     assert told == expected
 
@@ -296,7 +296,7 @@ def test_a_pattern_warns_early_rises_and_ends() -> None:
     made = engine(text)
 
     told = made.feed(Happening(float(place), "a", {}, place) for place in range(1, 7))
-    told += [*made.finish(), *made.feed([], now=2000.0)]
+    told += [*made.finish(), *made.feed([], until=2000.0)]
 
     assert [(each.what, each.level, each.at) for each in told] == [
         ("began", Level.WATCH, 2.0), ("rose", Level.WARN, 3.0), ("rose", Level.ACT, 4.0), ("ended", Level.ACT, 6.0),
@@ -309,8 +309,8 @@ def test_an_absence_is_noticed_though_nothing_happens() -> None:
     """That is what an absence is."""
     made = engine(pattern('{"absence": {"event": "b", "within": "10s", "after": {"event": "a"}}}'))
 
-    quiet = made.feed([Happening(100.0, "a", {}, 1)], now=112.0)
-    [found] = made.feed([], now=116.0)
+    quiet = made.feed([Happening(100.0, "a", {}, 1)], until=112.0)
+    [found] = made.feed([], until=116.0)
 
     assert (quiet, round(found.at, 3), found.evidence) == ([], 110.0, [(100.0, 1)])
 

@@ -360,10 +360,13 @@ class Engine:
         """Return whether any pattern asks for events of that name."""
         return bool(self._routes_of(name))
 
-    def feed(self, events: Iterable[Happening], *, now: float | None = None) -> list[Finding]:
+    def feed(
+        self, events: Iterable[Happening], *, now: float | None = None, until: float | None = None
+    ) -> list[Finding]:
         """Take in *events* and return what is to be told after them.
 
-        With *now*, time goes on although nothing happens, and nothing is from the future.
+        Nothing is from the future: what says so counts as of *now*. *until* is how far time has come although nothing
+        more happened.
         """
         newest, lateness, waiting, routes = self.watermark + self.lateness, self.lateness, self._waiting, self._routes
         watermark, counts, known = self.watermark, self.counts, len(self._waiting)
@@ -384,8 +387,8 @@ class Engine:
                 newest, watermark = at, at - lateness
             if wanted:
                 waiting.append(event)
-        if now is not None:
-            watermark = max(watermark, now - lateness)
+        if until is not None:
+            watermark = max(watermark, min(until, until if now is None else now) - lateness)
         self.watermark = watermark
         if len(waiting) > known:
             waiting.sort(key=_order)

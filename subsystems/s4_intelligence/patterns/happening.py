@@ -21,9 +21,12 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "s1.performance": ("vsm.s1.performance",),
     "system1.performance": ("vsm.s1.performance",),
 }
+SIGNAL = "AlgedonicSignalEmitted"  # in the log; here it goes by the names of telemetry
 TABLE: dict[str, tuple[str, ...]] = {
     **{prefix + name: names for name, names in _ALIASES.items() for prefix in ("vsm_core.", "vsm.", "")},
     **alias_table(),
+    SIGNAL: ("vsm.algedonic.pain", "vsm.algedonic.pleasure"),
+    "pattern.detected": ("vsm.s4.pattern.detected",),
 }
 
 
@@ -42,6 +45,13 @@ class Happening(NamedTuple):
 def names_of(name: str) -> tuple[str, ...]:
     """Return the canonical names that *name* stands for; one that is no alias stands for itself."""
     return TABLE.get(name, (name,))
+
+
+def name_of(type_: str, data: Mapping[str, Any]) -> str:
+    """Return the canonical name of an event of the log."""
+    if type_ == SIGNAL:
+        return "vsm.algedonic.pleasure" if data.get("signal_type") == "pleasure" else "vsm.algedonic.pain"
+    return names_of(type_)[0]
 
 
 def flat(data: Mapping[str, Any]) -> Mapping[str, Any]:

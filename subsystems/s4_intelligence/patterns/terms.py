@@ -83,7 +83,7 @@ class _Together(Observed):
         return self._last
 
     def load(self, wire: Any) -> None:
-        self._last = [tuple(seen) if seen else None for seen in wire]  # type: ignore[misc]
+        self._last = [tuple(seen) if seen else None for seen in wire]
 
 
 # --- frequency --------------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ class _Absence:
         return self._since
 
     def load(self, wire: Any) -> None:
-        self._since = tuple(wire) if wire else None  # type: ignore[assignment]
+        self._since = tuple(wire) if wire else None
 
 
 # --- trend ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,30 @@
+"""Doors of S4."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from subsystems.messaging.slots import claim_slot
+
+TICK_SECONDS, GATHER_SECONDS = 5, 30
+
+
+@shared_task(name="s4_intelligence.patterns", soft_time_limit=25, time_limit=30)
+def patterns() -> None:
+    """Gather facts for the event patterns and let time go on. Running twice is safe: a slot is claimed once."""
+    from subsystems.s4_intelligence.patterns import gathering, services  # the engine is loaded where there is a pattern
+
+    now = timezone.now()
+    if claim_slot("s4_intelligence.gather", GATHER_SECONDS, now=now, scheduled=False) is not None:
+        gathering.gather(now=now)
+    if claim_slot("s4_intelligence.patterns", TICK_SECONDS, now=now, scheduled=False) is not None:
+        services.tick(now=now)
+
+
+@shared_task(name="s4_intelligence.forget_detections", soft_time_limit=100, time_limit=120)
+def forget_detections() -> None:
+    """Delete what was detected long ago. Running twice is safe: the second finds nothing."""
+    from subsystems.s4_intelligence.patterns import services
+
+    services.forget(now=timezone.now())
