@@ -13,6 +13,7 @@ from vsm_site.dashboard.views import (
     events,
     fleets,
     history,
+    inbox,
     messages,
     notices,
     on_call,
@@ -50,6 +51,13 @@ urlpatterns = [
     path("actions/<uuid:pk>/", steering.detail, name="action"),
     path("actions/<uuid:pk>/undo/", steering.undo, name="action-undo"),
     path("actions/<uuid:pk>/apply/", steering.apply, name="action-apply"),
+    path("inbox/", inbox.index, name="inbox"),
+    path("inbox/<uuid:pk>/", inbox.detail, name="recommendation"),
+    *(
+        path(f"inbox/<uuid:pk>/{verb}/", inbox.decide, {"verb": verb}, name=f"recommendation-{verb}")
+        for verb in inbox.VERBS
+    ),
+    path("inbox/holds/<int:pk>/release/", inbox.release, name="hold-release"),
     path("workers/", workers.workers, name="workers"),
     path("workers/expected/<int:pk>/forget/", workers.undeclare, name="undeclare"),
     path("workers/declare/<int:pk>/", workers.declare_present, name="declare-present"),

@@ -65,6 +65,8 @@ SECTIONS = {
     "unit-steer": "fleets",
     "fleet-steer": "fleets",
     "fleet-act": "fleets",
+    "inbox": "inbox",
+    "recommendation": "inbox",
     "actions": "actions",
     "action": "actions",
     "tasks": "tasks",
