@@ -1,10 +1,12 @@
-"""What S1 does at S3's command: triggered runs, and acts of steering."""
+"""What S1 does at S3's command: triggered runs, acts of steering. And what S3 makes of an alert that S5 passes on."""
 
 from __future__ import annotations
 
 from subsystems.messaging.envelope import Envelope
 from subsystems.messaging.handlers import Delivered, handles
-from subsystems.s3_control import carrying, services, steering
+from subsystems.s3_control import advising, carrying, services, steering
+
+ALERT = "alert.resource"  # as the alerts above call what S5 passes on about a resource
 
 
 @handles("s1", services.TRIGGERED, name="s3.run", long=True)
@@ -17,3 +19,9 @@ def run(envelope: Envelope, context: Delivered) -> None:
 def steer(envelope: Envelope, context: Delivered) -> None:
     """Begin one act of steering. Running twice is safe: only a proposed action is begun."""
     carrying.carry_out(envelope.payload["action_id"], now=context.now)
+
+
+@handles("s3", ALERT, name="s3.suggest")
+def suggest(envelope: Envelope, context: Delivered) -> None:
+    """Suggest what helps against an alert about a resource (002-4). An alert that is told twice suggests once."""
+    advising.hear_alert(envelope.payload, now=context.now)

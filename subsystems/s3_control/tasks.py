@@ -10,10 +10,10 @@ from pydantic import Field
 
 from subsystems.kernel.triggerable import Arguments, triggerable
 from subsystems.messaging.slots import claim_slot
-from subsystems.s3_control import captures, carrying, services, settling, standing
+from subsystems.s3_control import advising, captures, carrying, services, settling, standing
 from subsystems.s3_control.audit import services as audits
 
-STEER_SECONDS, ORDERS_SECONDS, TEND_SECONDS = 1, 2, 5
+STEER_SECONDS, ORDERS_SECONDS, TEND_SECONDS, ADVISE_SECONDS = 1, 2, 5, 30
 
 SCHEDULED = "s3_control.run_scheduled"
 
@@ -46,6 +46,14 @@ def tend() -> None:
     now = timezone.now()
     if settling.is_tending_due(now=now) and claim_slot("s3_control.tend", TEND_SECONDS, now=now) is not None:
         settling.tend(now=now)
+
+
+@shared_task(name="s3_control.advise", soft_time_limit=50, time_limit=60)
+def advise() -> None:
+    """Suggest what helps units in bad health. Running twice is safe: what is suggested already is not again."""
+    now = timezone.now()
+    if claim_slot("s3_control.advise", ADVISE_SECONDS, now=now) is not None:
+        advising.look_around(now=now)
 
 
 @shared_task(name=SCHEDULED, soft_time_limit=300, time_limit=330)
