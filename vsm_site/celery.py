@@ -107,6 +107,12 @@ app.conf.update(
             "schedule": every(3600),
             "options": {"expires": 3600},
         },
+        "coordinate": {"task": "s2_coordination.look", "schedule": every(60), "options": {"expires": 60}},
+        "forget-coordination": {
+            "task": "s2_coordination.forget_findings",
+            "schedule": every(3600),
+            "options": {"expires": 3600},
+        },
         "evaluate-late": {"task": "alerts.catch_up", "schedule": every(5), "options": {"expires": 5}},
         "notify": {"task": "alerts.tick", "schedule": every(5), "options": {"expires": 5}},
         "heartbeat": {"task": "alerts.heartbeat", "schedule": every(60), "options": {"expires": 60}},

@@ -18,10 +18,13 @@ from subsystems.s2_coordination.models import (
     BeatLease,
     BeatProcess,
     Clearing,
+    CoordinationFinding,
+    CoordinationReading,
     Damper,
     DampingRules,
     Schedule,
     ScheduleRun,
+    TenantShare,
 )
 
 admin.site.unregister(SolarSchedule)  # they are not run here
@@ -156,3 +159,23 @@ class ClearingAdmin(HistoryAdmin):
 @admin.register(DampingRules)
 class DampingRulesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["system", "enabled", "relief_seconds", "retreat_seconds", "factor", "calm_seconds"]
+
+
+@admin.register(CoordinationFinding)
+class CoordinationFindingAdmin(HistoryAdmin):
+    list_display = ["title", "system", "kind", "area", "found_at", "seen_at", "ended_at"]
+    list_filter = ["kind", "area", "system"]
+    search_fields = ["title", "subject"]
+    list_select_related = ["system"]
+
+
+@admin.register(CoordinationReading)
+class CoordinationReadingAdmin(HistoryAdmin):
+    list_display = ["system", "at"]
+    list_filter = ["system"]
+    list_select_related = ["system"]
+
+
+@admin.register(TenantShare)
+class TenantShareAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["system", "weight"]

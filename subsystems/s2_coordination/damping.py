@@ -88,7 +88,7 @@ def note(
         with transaction.atomic():
             after = dampers.acted(row.past, terms, sign, now=now) if done else row.past
             fields = {"leased_until": None, "leased_to": "", "token": ""} if token and token == row.token else {}
-            if _swap(row, _columns(after) | fields):
+            if _swap(row, {**_columns(after), **fields, "asked_at": now}):
                 _write_down(row, sign, token, done, writer, now)
                 return
 
@@ -186,6 +186,7 @@ def _lease(row: Damper, verdict: Verdict, sign: int, writer: str, terms: Damping
 def _refuse(row: Damper, verdict: Verdict, terms: DampingTerms, sign: int, writer: str, now: datetime) -> None:
     past = dampers.refused(row.past, terms, now=now) if verdict.code == Code.REVERSAL else row.past
     _swap(row, {"asked_at": now, **_columns(past)})  # whoever came between has asked later
+    holder = (row.leased_to or "another") if verdict.code == Code.TAKEN else ""
     wish = Clearing.objects.filter(damper=row, writer=writer[:MAX_WRITER], direction=sign, code=verdict.code)
     again = wish.filter(last_at__gte=now - SAME_WISH).order_by("-pk").values_list("pk", flat=True).first()
     if again is not None:
@@ -195,7 +196,8 @@ def _refuse(row: Damper, verdict: Verdict, terms: DampingTerms, sign: int, write
         return
     Clearing.objects.create(
         damper=row, writer=writer[:MAX_WRITER], direction=sign, code=verdict.code, reason=verdict.reason[:300],
-        asked_at=now, last_at=now, retry_at=verdict.retry_at, reversal=dampers.is_reversal(row.past, sign),
+        held_by=holder, asked_at=now, last_at=now, retry_at=verdict.retry_at,
+        reversal=dampers.is_reversal(row.past, sign),
     )  # fmt: skip
 
 

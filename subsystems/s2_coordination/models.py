@@ -16,7 +16,11 @@ from subsystems.kernel.errors import Invalid
 from subsystems.recursion.models import System
 from subsystems.s2_coordination import dampers
 from subsystems.s2_coordination.dampers import DampingTerms, Past
+from subsystems.s2_coordination.monitor.models import CoordinationFinding, CoordinationReading, TenantShare
 from subsystems.s2_coordination.policies import CatchUp, Overlap, Terms
+
+# Models of a package within the room: Django finds what this module names.
+__all__ = ["CoordinationFinding", "CoordinationReading", "TenantShare"]
 
 
 class Schedule(models.Model):
@@ -244,6 +248,7 @@ class Clearing(models.Model):
     direction = models.SmallIntegerField()
     code = models.CharField(max_length=10)  # dampers.Code
     reason = models.CharField(max_length=300, blank=True)
+    held_by = models.CharField(max_length=100, blank=True)  # the writer that had the subject
     asked_at = models.DateTimeField()
     last_at = models.DateTimeField(db_index=True)
     times = models.PositiveIntegerField(default=1)
