@@ -307,6 +307,12 @@ def test_the_number_of_questions_does_not_grow_with_fleets_and_findings() -> Non
     assert count() <= few + 2
 
 
+def test_a_minute_is_looked_at_once_whoever_asks() -> None:
+    """Two beats, or a message that comes again."""
+    assert [services.look_slot(now=after(second)) for second in (0, 1, 61)] == [True, False, True]
+    assert CoordinationReading.objects.count() == 2 * System.objects.count()
+
+
 # --- Keeping ----------------------------------------------------------------------------------------------------------
 def test_old_rows_go_and_open_findings_stay() -> None:
     """A reading a minute would fill a small disk within a year."""

@@ -6,6 +6,7 @@ import pytest
 
 from subsystems.s2_coordination.monitor.conflicts import Act, Due, clashes, collisions, usual_runtime
 from subsystems.s2_coordination.monitor.fairness import Claim, fair_shares, fairness, jain
+from subsystems.s2_coordination.monitor.findings import is_about
 from subsystems.s2_coordination.monitor.lags import lags, overall
 
 
@@ -101,6 +102,21 @@ def test_schedules_collide_when_long_runs_are_due_at_once(dues: list[Due], expec
 
     assert [collision.shared for collision in found] == expected
     assert all(collision.meetings == 24 and collision.shift_seconds == 180 for collision in found)
+
+
+@pytest.mark.parametrize(
+    ("damped", "expected"),
+    [
+        pytest.param("shop/mail", True, id="itself"),
+        pytest.param("mail", True, id="the queue alone"),
+        pytest.param("queue:mail", True, id="with a word before it"),
+        pytest.param("shop/email", False, id="another that ends alike"),
+        pytest.param("mail/other", False, id="another queue"),
+    ],
+)
+def test_a_damper_is_found_by_the_queue_that_swings(damped: str, expected: bool) -> None:
+    """Whoever acts names what it acts on freely; the wrong damper would hold honest work."""
+    assert is_about(damped, "shop/mail") is expected
 
 
 def test_two_runs_tell_no_usual_length() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,15 @@ def rapid(adjustments: int) -> str:
     """Return the words for a value that was adjusted so often within five minutes; nothing for fewer than that."""
     often = adjustments > RAPID_COUNT
     return f"Adjusted {adjustments} times within five minutes, without a rhythm." if often else ""
+
+
+def is_about(damped: str, subject: str) -> bool:
+    """Return whether the damper of *damped* holds what *subject* names: itself, or the queue `fleet/queue` by its name.
+
+    Whoever acts names its subjects freely: `queue mail`, `queue:mail`, `shop/mail`, `mail`.
+    """
+    queue = subject.partition("/")[2] or subject
+    return damped == subject or re.split(r"[\s/:]+", damped)[-1] == queue
 
 
 def _hold(swing: Swing) -> float:

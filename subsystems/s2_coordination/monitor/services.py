@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
 
 from subsystems.algedonic.queries import CAUSE
 from subsystems.algedonic.services import end_by_itself, try_to_raise
@@ -23,7 +22,7 @@ from subsystems.messaging.envelope import Envelope
 from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.pressure import ChannelFull
 from subsystems.messaging.services import publish
-from subsystems.messaging.slots import claim_slot
+from subsystems.messaging.slots import slot_once
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.models import Fleet
@@ -44,6 +43,7 @@ ANSWER_WITHIN = timedelta(seconds=60)
 KEEP_READINGS, KEEP_FINDINGS = timedelta(days=2), timedelta(days=30)
 FOUND, ENDED = "coordination.found", "coordination.ended"
 COORDINATION = "coordination"
+MOST_DAMPERS = 500
 
 
 @dataclass
@@ -60,11 +60,10 @@ class Seen:
 
 def look_slot(*, now: datetime) -> bool:
     """Look once in this minute, whoever asks; return whether this call did."""
-    slot = claim_slot(JOB, PERIOD_SECONDS, now=now)
-    if slot is None:
-        return False
-    look(slot, now=now)
-    return True
+    with slot_once(JOB, PERIOD_SECONDS, now=now) as slot:
+        if slot is not None:
+            look(slot, now=now)
+    return slot is not None
 
 
 def look(slot: int, *, now: datetime) -> None:
@@ -193,8 +192,8 @@ def _see_to(row: CoordinationFinding, found: Found, now: datetime) -> None:
 
 def _damp(row: CoordinationFinding, found: Found, now: datetime) -> None:
     """Put down the dampers of what swings: of the subject itself, or of those that a queue's workers go by."""
-    wanted = Q(subject=found.subject) | Q(subject__endswith=found.subject)
-    held = list(Damper.objects.filter(wanted, system_id=row.system_id)[:20])
+    known = Damper.objects.filter(system_id=row.system_id).order_by("-asked_at")[:MOST_DAMPERS]
+    held = [damper for damper in known if findings.is_about(damper.subject, found.subject)]
     until = now + timedelta(seconds=found.hold_seconds)
     for damper in held:
         if damper.held_until is None or damper.held_until < now + timedelta(seconds=found.hold_seconds / 2):
