@@ -224,10 +224,11 @@ def _systems(book: Book, each: Watch, now: float) -> Found:
         newest[row.system_id] = row
     for system_id in each.selector.scope.system_ids:
         assessment = newest.get(system_id)
-        yield Row(system_id, "", f"viability_{wanted}"), None if assessment is None else _score(assessment, wanted)
+        yield Row(system_id, "", f"viability_{wanted}"), None if assessment is None else score_of(assessment, wanted)
 
 
-def _score(assessment: Assessment, wanted: str) -> float | None:
+def score_of(assessment: Assessment, wanted: str) -> float | None:
+    """Return what *assessment* says of a system as a whole, of its weakest function, or of one of them."""
     if wanted in ("score", "geometric"):
         found: float | None = getattr(assessment, wanted)
         return found

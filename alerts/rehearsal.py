@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from alerts import machine
-from alerts.conditions.kind import Asked, Kind
 from alerts.conditions.ragged import Floats, Rows
 from alerts.limits import Told, suppression
 from alerts.machine import Memory, State, Terms, Verdict
@@ -35,10 +34,8 @@ class Episode:
 Overall = Callable[[int, int], Verdict]  # of how many hold, and how many were heard
 
 
-def sliding(kind: Kind, asked: Asked, rows: Rows, moments: Floats) -> Floats:
-    """Return the number that *kind* makes of each row at each moment, from the window before it: series by moments."""
-    assert kind.measure is not None
-    seconds = kind.window(asked)
+def sliding(measure: Callable[[Rows, float], Floats], seconds: float, rows: Rows, moments: Floats) -> Floats:
+    """Return what *measure* makes of each row at each moment, from the *seconds* before it: series by moments."""
     answer = np.full((len(rows), len(moments)), np.nan)
     order = np.argsort(rows.at, kind="stable")
     at, values, row_of = rows.at[order], rows.values[order], rows.row_of[order]
@@ -48,7 +45,7 @@ def sliding(kind: Kind, asked: Asked, rows: Rows, moments: Floats) -> Floats:
         inside = np.argsort(row_of[start:end], kind="stable") + start
         starts = np.searchsorted(row_of[inside], np.arange(len(rows) + 1))
         window = Rows(at[inside], values[inside], starts.astype(np.int64))
-        answer[:, place] = kind.measure(window, asked, float(moments[place]))
+        answer[:, place] = measure(window, float(moments[place]))
     return answer
 
 
@@ -114,9 +111,9 @@ def _follow(
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many people would have been told of, and how many not, by reason."""
+    """What people would have been told of, and how much not, by reason."""
 
-    told: int
+    told: list[Episode]
     withheld: dict[str, int]
 
 
@@ -125,6 +122,7 @@ def tally(
 ) -> Tally:
     """Return what the cooldown and the cap of the hour would have let through; *severities* are by level."""
     before: dict[int, Told] = {}
+    heard: list[Episode] = []
     told: list[float] = []
     withheld: Counter[str] = Counter()
     for episode in episodes:
@@ -139,7 +137,7 @@ def tally(
         if why:
             withheld[why] += 1
             continue
+        heard.append(episode)
         before[episode.series] = Told(now, severity)
         told += [episode.fired_at] * (severity != "critical")
-    count = sum(1 for episode in episodes if episode.fired_at is not None)
-    return Tally(count - sum(withheld.values()), dict(withheld))
+    return Tally(heard, dict(withheld))

@@ -5,12 +5,14 @@ It holds no rule of its own: routes, groups, inhibitions and silences are the sa
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from alerts.notices.external import Report, merged
 from alerts.notices.grouping import KEEP_EMPTY_SECONDS, Member, Reason, Timing, Told, first_due, flush, still_due
+from alerts.notices.holding import flap_held
 from alerts.notices.inhibition import Firing, Inhibitor
 from alerts.notices.matchers import Matcher, all_match
 from alerts.notices.routing import Route, Routing
@@ -53,8 +55,11 @@ class _Silence:
 class Rehearsal:
     """Takes reports in and tells what would have been said until a moment."""
 
-    def __init__(self, routing: Routing) -> None:
+    def __init__(self, routing: Routing, *, hold_flapping: bool = False) -> None:
         self._routing = routing
+        self._hold_flapping = hold_flapping
+        self._fired: dict[int, list[datetime]] = defaultdict(list)
+        self._heard: dict[int, list[datetime]] = defaultdict(list)
         self._reports: dict[int, Report] = {}
         self._groups: dict[str, _Group] = {}
         self._silences: list[_Silence] = []
@@ -67,6 +72,8 @@ class Rehearsal:
         """Take one alert in, at the moment it was received."""
         key, now = int(report.fingerprint[:15], 16), report.received_at.timestamp()
         known = self._reports[key] = merged(self._reports.get(key), report)
+        if not known.resolved(report.received_at):
+            self._fired[key].append(report.received_at)
         for route in self._routing.route.match(known.labels):
             self._join(route, key, known, now)
 
@@ -98,7 +105,8 @@ class Rehearsal:
         members = [Member(key, not self._reports[key].resolved(moment), at) for key, at in sorted(group.keys.items())]
         receiver = self._routing.receivers.get(group.route.receiver)
         done = flush(
-            members, {"": group.told}, self._mute(moment), repeat_interval=group.route.repeat_interval, now=now,
+            members, {"": group.told}, self._mute(moment, group.told),
+            repeat_interval=group.route.repeat_interval, now=now,
             silent_about_resolved=() if receiver is None or receiver.send_resolved else {""},
         )  # fmt: skip
         group.flushed, group.due_at = True, now + group.route.group_interval
@@ -112,13 +120,19 @@ class Rehearsal:
         group.told = notice.told(now)
         if notice.quiet:
             return None
+        for member in (*notice.firing, *notice.resolved):
+            self._heard[member.key].append(moment)
         resolved = self._labels(notice.resolved) if notice.send_resolved else ()
         return Said(now, group.route.receiver, notice.reason, self._labels(notice.firing), resolved)
+
+    def _flaps(self, key: int, moment: datetime) -> bool:
+        severity = self._reports[key].severity()
+        return flap_held(severity, self._fired[key], self._heard[key], now=moment)
 
     def _labels(self, members: Sequence[Member]) -> tuple[Labels, ...]:
         return tuple(self._reports[member.key].labels for member in members)
 
-    def _mute(self, moment: datetime) -> Callable[[Member], Muted | None]:
+    def _mute(self, moment: datetime, told: Told | None) -> Callable[[Member], Muted | None]:
         now = moment.timestamp()
         active = [each for each in self._silences if each.starts_at <= now < each.ends_at]
         sources = [Firing(key, each.labels) for key, each in self._reports.items() if not each.resolved(moment)]
@@ -128,6 +142,9 @@ class Rehearsal:
             labels = self._reports[member.key].labels
             if any(all_match(each.matchers, labels) for each in active):
                 return Muted(Cause.SILENCE)
+            news = told is None or member.key not in told.firing
+            if self._hold_flapping and news and self._flaps(member.key, moment):
+                return Muted(Cause.FLAPPING)
             by = inhibitor.inhibited(labels)
             return Muted(Cause.INHIBITED, by.by, by.rule) if by else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,11 +20,15 @@ from subsystems.messaging.channels import Party
 from subsystems.messaging.services import fact, publish
 from subsystems.messaging.slots import slot_once
 from subsystems.recursion.models import System
+from subsystems.s1_operations.models import Unit
+from subsystems.telemetry.samples import Sample
+from subsystems.telemetry.services import record
 
 PERIOD_SECONDS = 30  # 002-28
 KEEP = timedelta(days=7)  # 002-48
 JOB = "health.assess"
 SOURCE = "health"
+UNIT_HEALTH, UNIT_HEALTH_PART = "unit_health", "unit_health_part"  # 0 to 1; labels `kind` and `part`
 PAIN = {Notice.CRITICAL: Severity.CRITICAL, Notice.WARNING: Severity.HIGH}
 RECENT = timedelta(seconds=45)  # well over a period: the slot's own assessment is never forestalled
 
@@ -54,6 +59,7 @@ def assess_slot(*, now: datetime) -> list[Assessment]:
     with slot_once(JOB, PERIOD_SECONDS, now=now) as slot:
         if slot is None:
             return []
+        keep_unit_scores(now)
         return [made for system in System.objects.all() if (made := assess(system, slot, now=now))]
 
 
@@ -73,6 +79,20 @@ def assess_early(*, now: datetime) -> list[Assessment]:
 def forget_history(*, now: datetime) -> int:
     """Delete assessments older than 7 days; return how many."""
     return Assessment.objects.filter(assessed_at__lt=now - KEEP).delete()[0]
+
+
+def keep_unit_scores(now: datetime) -> None:
+    """Keep what each unit scores now as samples: so its health has a history that can be drawn and rehearsed on."""
+    at = now.timestamp()
+    known = Unit.objects.exclude(score=None).order_by("pk")
+    batches: dict[int, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    for system_id, name, kind, score, parts in known.values_list("system_id", "name", "kind", "score", "health_parts"):
+        samples = batches[system_id][name]
+        named = [(UNIT_HEALTH, score, {"kind": kind})]
+        named += [(UNIT_HEALTH_PART, value, {"kind": kind, "part": part}) for part, value in parts.items()]
+        samples += [Sample(metric, at, value, labels) for metric, value, labels in named if value is not None]
+    for system_id, batch in batches.items():
+        record(batch, system_id=system_id, now=at)
 
 
 def _judged(system: System, slot: int, now: datetime) -> Assessment:

@@ -254,8 +254,11 @@ class RehearsalSerializer(Plain):
     fired = serializers.IntegerField()
     firing_seconds = serializers.FloatField()
     longest_seconds = serializers.FloatField()
-    notifications = serializers.IntegerField()
-    withheld = serializers.DictField(child=serializers.IntegerField())
+    told = serializers.IntegerField(help_text="Of the alerts, how many people would have been told of")
+    withheld = serializers.DictField(child=serializers.IntegerField(), help_text="How many not, by reason")
+    notifications = serializers.IntegerField(help_text="Messages, after routing, grouping and repetition")
+    reasons = serializers.DictField(child=serializers.IntegerField(), help_text="Messages by why they are sent")
+    receivers = serializers.DictField(child=serializers.IntegerField(), help_text="Messages by receiver")
     episodes = EpisodeSerializer(many=True)
 
     def get_fields(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ async function rehearse() {
 function tell(told) {
   const withheld = Object.entries(told.withheld).map(([why, count]) => `${count} by ${why.replace("_", " ")}`).join(", ");
   const sum = told.fired
-    ? `It would have fired ${times(told.fired)}, for ${minutes(told.firing_seconds)} in all and ${minutes(told.longest_seconds)} at most; people would have been told ${times(told.notifications)}${withheld ? ` (withheld: ${withheld})` : ""}.`
+    ? `It would have fired ${times(told.fired)}, for ${minutes(told.firing_seconds)} in all and ${minutes(told.longest_seconds)} at most; people would have been told of ${told.told === told.fired ? "all of it" : told.told} in ${told.notifications === 1 ? "one message" : `${told.notifications} messages`}${withheld ? ` (withheld: ${withheld})` : ""}.`
     : `It would not have fired, on ${told.series} series.`;
   const rows = told.episodes.slice(-MOST_ROWS).reverse().map((each) => el("tr", {}, el("td", { class: "breakable" }, each.subject),
     el("td", { class: "nowrap" }, new Date(each.fired_at).toLocaleString()), el("td", { class: "number" }, minutes(each.seconds)), el("td", {}, badge(each.severity, `severity-${each.severity} `))));
