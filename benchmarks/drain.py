@@ -224,7 +224,9 @@ def measure(
             if not left:
                 raise RuntimeError("No worker left.")
         runs, interrupted = fork.finish()
-    return {"scale_ins": done, "runs": runs, "interrupted": interrupted, "seconds": round(time.monotonic() - started)}
+    seconds = round(time.monotonic() - started)
+    print(f"{way.__name__}: {interrupted} of {runs} tasks interrupted in {done} scale-ins, {seconds} s", file=sys.stderr)
+    return {"scale_ins": done, "runs": runs, "interrupted": interrupted, "seconds": seconds}
 
 
 def run() -> Sequence[Result]:

@@ -54,6 +54,7 @@ def serve() -> None:
         child = os.fork()
         if not child:
             os.setpgid(0, 0)
+            os.dup2(2, 1)  # what a worker says when it stops is no answer
             run(name, pool)
         print(child, flush=True)
 
