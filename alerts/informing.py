@@ -5,6 +5,8 @@ S3's answer closes S5's question (requirements 002-43); S5's own answer is what 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +15,7 @@ from subsystems.kernel.severity import PRIORITY, Severity
 from subsystems.kernel.times import moment_text
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.envelope import Envelope
-from subsystems.messaging.services import publish
+from subsystems.messaging.services import publish, publish_many
 from subsystems.s1_operations.models import Unit
 from subsystems.s3_control.models import Action
 
@@ -23,13 +25,21 @@ ANSWER_WITHIN = timedelta(minutes=1)
 WHOLE = ("viability", "health", "signals", "events")
 
 
-def inform(alert: Alert, *, now: datetime) -> None:
-    """Tell S5 of a critical alert, in the caller's transaction, which claimed it: so it is told once."""
-    message = Envelope(
+def inform(alerts: Iterable[Alert], *, now: datetime) -> None:
+    """Tell S5 of those that are critical, in the caller's transaction, which claimed them: so each is told once."""
+    messages: dict[int, list[Envelope]] = defaultdict(list)
+    for alert in alerts:
+        if alert.severity == "critical":
+            messages[alert.system_id].append(_told(alert, now))
+    for system_id, envelopes in messages.items():
+        publish_many(envelopes, system_id=system_id, limited=False)
+
+
+def _told(alert: Alert, now: datetime) -> Envelope:
+    return Envelope(
         channel=Channel.ALGEDONIC, sender=Party.PLATFORM, recipient=Party.S5, type=CRITICAL,
         payload=payload_of(alert, now), priority=PRIORITY[Severity.CRITICAL],
     )  # fmt: skip
-    publish(message, system_id=alert.system_id, limited=False)
 
 
 def payload_of(alert: Alert, now: datetime) -> dict[str, Any]:

@@ -47,23 +47,31 @@ class Herald:
         state: str = Alert.State.FIRING,
     ) -> bool:  # fmt: skip
         """Let a pending alert fire; False when another evaluator was quicker. *inputs* say why it fires."""
-        before = self.before.get(alert.fingerprint)
-        spared = suppression(
-            alert.severity, now=self.now, cooldown=cooldown, before=before, told_last_hour=self.told,
-            max_per_hour=self.policy.max_alerts_per_hour,
-        )  # fmt: skip
-        again = before is not None and self.now - before.at < cooldown
-        data = {**alert.data, "repeats": before.repeats + 1 if before and again else 0}
+        spared, data = self.spare(alert, cooldown)
         changed = {"state": state, "fired_at": self.now, "suppressed": spared, "data": data}
         waiting = Alert.objects.filter(pk=alert.pk, state=Alert.State.PENDING)
         if not waiting.update(
             **changed, value=alert.value, severity=alert.severity, labels=alert.labels, annotations=alert.annotations
         ):
             return False
-        self.told += not spared and alert.severity != "critical"
+        self.count(alert, spared)
         tell(alert, spared, answer_time(self.policy, alert.severity), now=self.now)
         note(shown(alert), _KINDS.get(state, Kind.FIRING), now=self.now, inputs=inputs)
         return True
+
+    def spare(self, alert: Alert, cooldown: timedelta) -> tuple[str, dict[str, Any]]:
+        """Return why nobody is to be told of *alert*, or an empty text, and its data with how often it came back."""
+        before = self.before.get(alert.fingerprint)
+        spared = suppression(
+            alert.severity, now=self.now, cooldown=cooldown, before=before, told_last_hour=self.told,
+            max_per_hour=self.policy.max_alerts_per_hour,
+        )  # fmt: skip
+        again = before is not None and self.now - before.at < cooldown
+        return spared, {**alert.data, "repeats": before.repeats + 1 if before and again else 0}
+
+    def count(self, alert: Alert, spared: str) -> None:
+        """Count an alert that people are told of; critical ones do not count."""
+        self.told += not spared and alert.severity != "critical"
 
 
 def tell(alert: Alert, spared: str, within: timedelta | None, *, now: datetime) -> None:
@@ -74,8 +82,7 @@ def tell(alert: Alert, spared: str, within: timedelta | None, *, now: datetime) 
         return
     level = logging.ERROR if alert.severity == "critical" else logging.WARNING  # 002-34, 002-43
     logger.log(level, "Alert %s: %s", alert.severity, alert.title)
-    if alert.severity == "critical":
-        informing.inform(alert, now=now)
+    informing.inform([alert], now=now)
     if within is not None:
         s5.ask(alert.system_id, alert.fingerprint, asked_at=now, within=within)
 

@@ -225,7 +225,9 @@ def measure(
                 raise RuntimeError("No worker left.")
         runs, interrupted = fork.finish()
     seconds = round(time.monotonic() - started)
-    print(f"{way.__name__}: {interrupted} of {runs} tasks interrupted in {done} scale-ins, {seconds} s", file=sys.stderr)
+    print(
+        f"{way.__name__}: {interrupted} of {runs} tasks interrupted in {done} scale-ins, {seconds} s", file=sys.stderr
+    )
     return {"scale_ins": done, "runs": runs, "interrupted": interrupted, "seconds": seconds}
 
 

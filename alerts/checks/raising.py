@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from alerts import lifecycle
+from alerts import informing, lifecycle
 from alerts.checks.models import Check
 from alerts.checks.queries import claimed
 from alerts.checks.timing import labels_of
@@ -21,6 +21,7 @@ from subsystems.s5_policy import services as s5
 from subsystems.s5_policy.queries import alert_policy, answer_time
 
 TYPE = "ping"
+COOLDOWN = timedelta(minutes=5)  # 002-39
 SHOWN_AT_ONCE = 100  # on open dashboards: a storm is read from the list
 WRITTEN_AT_ONCE = 500
 
@@ -50,11 +51,26 @@ def _raise(checks: Mapping[str, Check], now: datetime) -> None:
         return
     mark = uuid.uuid4().hex
     rows = [_row(key, check, mark, now) for key, check in checks.items()]
+    _spare(rows, now)
     Alert.objects.bulk_create(rows, ignore_conflicts=True, batch_size=WRITTEN_AT_ONCE)
     made = list(Alert.objects.filter(fingerprint__in=checks, data__opened_by=mark).select_related("system"))
     note_all(Transition(alert, Kind.FIRING, now, {"why": checks[alert.fingerprint].reason}) for alert in made)
     lifecycle.show_all(made[:SHOWN_AT_ONCE])
-    _ask(made, now)
+    told = [alert for alert in made if not alert.suppressed]
+    informing.inform(told, now=now)
+    _ask(told, now)
+
+
+def _spare(alerts: Sequence[Alert], now: datetime) -> None:
+    """Let the cooldown and the cap of the hour hold back what they hold back of other alerts."""
+    by_system: dict[int, list[Alert]] = defaultdict(list)
+    for alert in alerts:
+        by_system[alert.system_id].append(alert)
+    for system_id, own in by_system.items():
+        herald = lifecycle.Herald.of(system_id, TYPE, [alert.fingerprint for alert in own], now=now)
+        for alert in own:
+            alert.suppressed, alert.data = herald.spare(alert, COOLDOWN)
+            herald.count(alert, alert.suppressed)
 
 
 def _ask(alerts: Collection[Alert], now: datetime) -> None:

@@ -1,4 +1,7 @@
-"""Alerts of other programs: taken in by the batch, ended when their own end comes, and told as all others are."""
+"""Alerts of other programs: taken in by the batch, ended when their own end comes, and routed as all others are.
+
+Neither cooldown nor the cap of the hour is theirs: whoever replaces an Alertmanager is told as often as it told.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from alerts import lifecycle
+from alerts import informing, lifecycle
 from alerts.evaluation import fingerprint
 from alerts.models import Alert
 from alerts.notices.external import MAX_ALERTS, Report, merged, read_report
@@ -94,6 +97,7 @@ def _open(system: System, reports: Mapping[str, Report], now: datetime) -> None:
     made = [alert for alert in found if alert.open]
     ExternalAlert.objects.bulk_create([_external(alert, reports[alert.fingerprint]) for alert in made])
     note_all(Transition(alert, Kind.FIRING, now, {"reported": "firing"}) for alert in made)
+    informing.inform(made, now=now)
     lifecycle.show_all(made[:SHOWN_AT_ONCE])
 
 

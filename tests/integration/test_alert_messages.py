@@ -9,6 +9,7 @@ import pytest
 
 from alerts import lifecycle, services
 from alerts.models import Alert
+from alerts.notices import reporting
 from subsystems.messaging.models import Message
 from subsystems.messaging.receiving import receive
 from subsystems.recursion.models import System
@@ -101,3 +102,12 @@ def test_what_people_do_is_the_answer_of_s5(system: System) -> None:
 
     asked = Decision.objects.get()
     assert (asked.asked_at, asked.answered_at) == (NOON, NOON + timedelta(minutes=2))
+
+
+def test_critical_alerts_of_other_programs_are_told_inwards_too(system: System) -> None:
+    """Whoever sees the danger, S5 hears of it, and a repeated report tells nothing anew."""
+    reported = [{"labels": {"alertname": name, "severity": name}} for name in ("critical", "warning")]
+    for _ in range(2):
+        reporting.receive(system, reported, now=NOON)
+
+    assert [kind for _, _, kind, _ in sent()] == ["alert.critical"]

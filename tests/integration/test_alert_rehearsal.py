@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -118,7 +117,8 @@ def assessments(system: System, second: int, at: datetime, bad: bool) -> None:
 
 def signals(system: System, second: int, at: datetime, bad: bool) -> None:
     if bad:
-        Signal.objects.create(system=system, id=uuid.uuid4().hex, type="pain", severity="low", source="x", raised_at=at)
+        said = {"severity": "low", "intensity": 0.2, "source": "x", "expires_at": at + timedelta(hours=1)}
+        Signal.objects.create(system=system, type="pain", raised_at=at, **said)
 
 
 def events(system: System, second: int, at: datetime, bad: bool) -> None:

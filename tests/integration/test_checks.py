@@ -20,6 +20,7 @@ from alerts.models import Alert
 from alerts.notices.models import Incoming
 from subsystems.kernel.errors import Invalid
 from subsystems.messaging.limits import limiter
+from subsystems.messaging.models import Message
 from subsystems.recursion.queries import root_system
 from subsystems.s5_policy.models import Decision
 from tests.support.factories import bearer, make_system, make_token, make_user
@@ -150,6 +151,31 @@ def test_a_paused_check_raises_nothing_and_its_alert_ends() -> None:
     assert paused == "paused"
     assert open_alert() is None
     assert look(check, NOON + timedelta(days=2)) == "new"
+
+
+def test_people_hear_of_a_flickering_check_once_in_five_minutes() -> None:
+    """The cooldown holds for checks as for rules; critical ones are told each time, and to S5 as well."""
+    for severity, told in (("warning", ["", "cooldown", ""]), ("critical", ["", "", ""])):
+        check = make_check(severity, severity=severity)
+        for minute in (0, 2, 6):
+            say(check, Heard.FAIL, now=NOON + minute * MINUTE)
+            look(check, NOON + minute * MINUTE)
+            say(check, now=NOON + (minute + 1) * MINUTE)
+            look(check, NOON + (minute + 1) * MINUTE)
+
+        alerts = Alert.objects.filter(type="ping", severity=severity).order_by("fired_at")
+        assert list(alerts.values_list("suppressed", flat=True)) == told
+    assert Message.objects.filter(type="alert.critical").count() == 3
+
+
+def test_the_cap_of_the_hour_holds_for_checks() -> None:
+    """Of thirty that fall silent together people hear of twenty; the others are there to be seen."""
+    for number in range(30):
+        say(make_check(f"job {number}", severity="warning"), Heard.FAIL)
+    services.turn(now=NOON)
+
+    held = Alert.objects.filter(type="ping", suppressed="hourly_limit").count()
+    assert (held, Alert.objects.filter(type="ping").count()) == (10, 30)
 
 
 def test_two_ticks_at_once_raise_one_alert() -> None:
