@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
@@ -12,8 +14,10 @@ from django.utils import timezone
 
 from alerts.lifecycle import shown
 from alerts.models import Alert
+from alerts.notices.flushing import told_of
 from alerts.people import escalating, waking
 from alerts.people.models import AlertComment
+from alerts.people.telling import tell_one
 from alerts.transitions import Kind, note
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.times import moment_text
@@ -75,7 +79,18 @@ def assign(alert: Alert, to: User | None, by: User, *, now: datetime | None = No
     if not _open(alert).filter(others).update(assigned_to=to):
         return _unchanged(alert, "assigned")
     _decided(alert, "assign alert")
+    if to is not None and to != by:
+        _tell_assignee(alert, to, by, now)
     return _noted(alert, Kind.ASSIGNED, {"by": by.get_username(), "to": to.get_username() if to else None}, now)
+
+
+def _tell_assignee(alert: Alert, to: User, by: User, now: datetime) -> None:
+    now_known = Alert.objects.select_related("system", "external").get(pk=alert.pk)
+    words = f"{by.get_username()} assigned this to you: {now_known.title}"
+    url = f"{settings.EXTERNAL_URL}/dashboard/alerts/{alert.pk}/"
+    told = replace(told_of(now_known, firing=True), title=words[:200], url=url)
+    severity = str(now_known.severity)
+    tell_one(to, told, system=now_known.system, reason="assigned", severity=severity, now=now)
 
 
 # --- Not now ---

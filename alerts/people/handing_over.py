@@ -9,16 +9,12 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from alerts.notices import payload
-from alerts.notices import services as notices
-from alerts.notices.flushing import DUE
-from alerts.notices.models import Notification
 from alerts.people import rotas
-from alerts.people.contacts import OTHER, Contact
+from alerts.people.contacts import OTHER
 from alerts.people.models import Rota
 from alerts.people.queries import plans
-from alerts.people.reaching import contacts_of, methods_by_user
+from alerts.people.telling import tell_one
 from subsystems.kernel.times import moment_text
-from subsystems.messaging.services import announce
 from subsystems.recursion.queries import people_in
 
 REASON = "handover"
@@ -59,24 +55,13 @@ def _tell(row: Rota, plan: rotas.Rota, before: int | None, after: int | None, no
         written += _write(row, users[after], f"You are on call now for {row.name}{ends}.", now)
     if before in users:
         written += _write(row, users[before], f"Your shift for {row.name} is over: {name} is on call{ends}.", now)
-    transaction.on_commit(lambda: announce(DUE, {}), robust=True)
     return written
 
 
 def _write(row: Rota, user: User, words: str, now: datetime) -> int:
-    """Write to the first method of *user*, due when their quiet hours are over."""
-    methods = {each.pk: each for each in methods_by_user([user.pk])[user.pk]}
-    contact = contacts_of([user.pk]).get(user.pk, Contact())
-    steps = contact.steps(OTHER, list(methods))
-    if not steps:
-        return 0
-    method = methods[steps[0].method]
     labels = {"alertname": "HandOver", "severity": "info", "system": row.system.slug, "rota": row.name}
     told = payload.Told(
         labels, {"summary": words}, True, moment_text(now), None, "0" * 64, "info", words,
         url=f"{settings.EXTERNAL_URL}/dashboard/on-call/rotas/{row.pk}/?system={row.system.slug}",
     )  # fmt: skip
-    made = notices.write_plain(method, row.system, REASON, told, now)
-    due_at = contact.quiet_until(OTHER, now) or now
-    name = f"{user.get_username()}: {method.name}"[:120]
-    return Notification.objects.filter(pk=made.pk).update(target_name=name, due_at=due_at)
+    return int(tell_one(user, told, system=row.system, reason=REASON, severity=OTHER, now=now))

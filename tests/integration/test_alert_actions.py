@@ -144,6 +144,24 @@ def test_a_worse_alert_is_neither_acknowledged_nor_snoozed(system: System, anna:
 # --- Assigning ---
 
 
+def test_whoever_gets_an_alert_from_somebody_is_told_once(system: System, anna: User) -> None:
+    """Whoever takes it needs no message, and saying it again is none."""
+    alert = fire(system)
+    ben = make_user("ben", role="operator")
+    for user in (anna, ben):
+        hook = {"url": f"https://{user.username}.example.org/hook"}
+        Target.objects.create(owner=user, name="phone", kind="webhook", config=hook)
+
+    for to in (anna, ben, ben):
+        services.assign(alert, to, anna)
+
+    told = Notification.objects.get(reason="assigned")
+    assert (told.target_name, told.state) == ("ben: phone", "waiting")
+    [body] = told.body["alerts"]
+    assert body["title"].startswith("anna assigned this to you: ")
+    assert body["url"].endswith(f"/dashboard/alerts/{alert.pk}/")
+
+
 def test_an_alert_is_assigned_to_who_may_operate_its_system(system: System, anna: User) -> None:
     """Nobody can be made to look after what they cannot touch; a name is not told to be known."""
     alert, elsewhere = fire(system), make_system()

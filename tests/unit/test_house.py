@@ -27,7 +27,7 @@ DOORS = {
     "steering.py", "previews.py", "carrying.py", "standing.py", "captures.py",
     "intake.py", "sorting.py", "flushing.py", "sending.py", "reporting.py",
     "acting.py", "informing.py", "duties.py", "reaching.py", "waking.py", "starting.py", "escalating.py",
-    "paging.py", "planning.py", "handing_over.py",
+    "paging.py", "planning.py", "handing_over.py", "telling.py",
     "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py", "advising.py",

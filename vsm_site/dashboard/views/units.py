@@ -15,6 +15,7 @@ from subsystems.s1_operations import services
 from subsystems.s1_operations.models import Unit
 from subsystems.s1_operations.queries import unit_body
 from vsm_site.dashboard import queries
+from vsm_site.dashboard.alert_forms import QuietForm
 from vsm_site.dashboard.forms import HttpUnitForm
 from vsm_site.dashboard.places import Place, find_place, in_system, operating
 from vsm_site.dashboard.views import fleets
@@ -37,6 +38,7 @@ def detail(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
         metrics=queries.unit_metrics(unit),
         failures=unit.collection_failures.all()[:20],
         alerts=Alert.objects.filter(unit=unit)[:20],
+        quiet=QuietForm(auto_id="quiet-%s"),
         script={"unit": unit_body(unit), "metrics": queries.unit_metrics(unit), "ranges": RANGES},
     )
 

@@ -4,17 +4,19 @@ import { badge, setBadge } from "./badge.js";
 import { el, keyed, setClass, setText } from "./dom.js";
 import { clock, duration, epoch, metricValue } from "./format.js";
 import { post } from "./post.js";
+import { askQuiet } from "./quiet.js";
 
 const RANK = { critical: 0, warning: 1, info: 2 };
 
-export function showAlerts(live, box, count) {
+// Of all, or of those that *only* lets through.
+export function showAlerts(live, box, count, { only = () => true, none: words = "Nothing is firing. " } = {}) {
   const list = el("div", { class: "alert-list" });
-  const none = el("p", { class: "empty" }, "Nothing is firing. ");
+  const none = el("p", { class: "empty" }, words, " ");
   if (config.mayOperate) none.append(el("a", { href: withSystem("/dashboard/alerts/rules/add/") }, "Write a rule"), " to be told when something should be.");
 
   return function draw() {
     if (live.seq === null) return;
-    const alerts = [...live.data.alerts.values()].sort(byUrgency);
+    const alerts = [...live.data.alerts.values()].filter(only).sort(byUrgency);
     const firing = alerts.filter((alert) => alert.state === "firing").length;
     setText(count, alerts.length ? `${firing} firing, ${alerts.length - firing} pending` : "");
     const wanted = alerts.length ? list : none;
@@ -31,7 +33,7 @@ function make(alert) {
   const title = el("a", { class: "alert-title", href: `/dashboard/alerts/${alert.id}/` });
   const node = el("article", { class: "alert-item", "data-alert": alert.id },
     el("div", { class: "alert-head" }, badge(alert.severity, "severity-"), title),
-    el("div", { class: "breakable alert-what" }), el("div", { class: "quiet alert-state" }), el("p", { class: "error", hidden: true, role: "alert" }));
+    el("div", { class: "breakable alert-what" }), el("div", { class: "quiet alert-state" }), el("div", { class: "quiet alert-quiet", role: "status" }), el("p", { class: "error", hidden: true, role: "alert" }));
   if (config.mayOperate) node.append(actions(node, alert.id));
   node.classList.add("is-new");
   return node;
@@ -39,7 +41,24 @@ function make(alert) {
 
 function actions(node, id) {
   const button = (verb, word) => el("button", { type: "button", "data-verb": verb, onclick: (event) => act(node, event.currentTarget, `/dashboard/alerts/${id}/${verb}/`) }, word);
-  return el("div", { class: "actions" }, button("acknowledge", "Acknowledge"), button("resolve", "Resolve"));
+  const quiet = document.getElementById("quiet") ? el("button", { type: "button", onclick: () => silence(node, id) }, "Silence…") : null;
+  return el("div", { class: "actions" }, button("acknowledge", "Acknowledge"), quiet ?? "", button("resolve", "Resolve"));
+}
+
+// What is over leaves the list: whoever works by keyboard goes on beside it.
+function leave(node) {
+  const said = document.getElementById("said");
+  if (said) setText(said, `${node.querySelector(".alert-title").textContent} is resolved.`);
+  const beside = (node.nextElementSibling ?? node.previousElementSibling)?.querySelector(".alert-title") ?? said;
+  if (node.contains(document.activeElement)) beside?.focus();
+}
+
+function silence(node, id) {
+  askQuiet("This alert, whatever its severity becomes; that it is over stays told.", async (fields) => {
+    const outcome = await post(withSystem("/dashboard/alerts/silence/"), [["ids", id], ...Object.entries(fields)]);
+    const refused = outcome.refused[0]?.detail;
+    setText(node.querySelector(".alert-quiet"), refused ?? "silenced");
+  });
 }
 
 async function act(node, button, path) {
@@ -48,6 +67,7 @@ async function act(node, button, path) {
   error.hidden = true;
   try {
     await post(withSystem(path)); // the change itself comes back as every other: pushed
+    if (path.endsWith("/resolve/")) leave(node);
   } catch (problem) {
     setText(error, problem.message);
     error.hidden = false;

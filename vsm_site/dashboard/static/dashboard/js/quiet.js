@@ -1,7 +1,7 @@
 // The dialog in which alerts are silenced: for how long, and why.
 import { setText } from "./dom.js";
 
-const dialog = document.getElementById("quiet");
+const dialog = document.getElementById("quiet"); // of pages on which there is something to silence
 const error = document.getElementById("quiet-error");
 
 // Ask; *send* gets the fields and may reject, which is shown where they were typed. Focus goes back to where it was.

@@ -7,6 +7,8 @@ import { ago, epoch, metricTitle, metricValue, score, words } from "./format.js"
 import { Live } from "./live.js";
 import { getJson } from "./post.js";
 import { followOperations } from "./operations.js";
+import { showAlerts } from "./alerts.js";
+import { writeRule } from "./rule_dialog.js";
 import { showStrip } from "./strip.js";
 
 const MOST_CHARTS = 24;
@@ -78,7 +80,14 @@ class Panel {
 function alertOn(metric) {
   if (!config.mayOperate) return null;
   const href = withSystem("/dashboard/alerts/rules/add/", { unit: config.unit.id, metric });
-  return el("a", { href, class: "chart-alert" }, "Alert…", el("span", { class: "visually-hidden" }, ` on ${metricTitle(metric)}`));
+  return el("a", { href, class: "chart-alert", onclick: write }, "Alert…", el("span", { class: "visually-hidden" }, ` on ${metricTitle(metric)}`));
+}
+
+// In a dialog, unless it is asked for in a tab of its own.
+function write(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  writeRule(event.currentTarget.href, (name) => setText(document.getElementById("said"), `${name} is saved and watches from now on.`));
 }
 
 function stamp(at) {
@@ -160,8 +169,13 @@ for (const button of document.querySelectorAll("button.range")) {
   });
 }
 
+const drawAlerts = showAlerts(live, document.getElementById("unit-alerts"), document.getElementById("alert-count"), {
+  only: (alert) => String(alert.unit_id) === id,
+  none: "Nothing fires for this unit.",
+});
 showStrip(live);
 followOperations(live);
+live.on("update", perFrame(drawAlerts));
 live.on("snapshot", () => {
   wantPanels([...config.metrics, ...Object.keys(live.data.units.get(id)?.latest ?? {}).map((name) => name.split("{")[0])]);
   for (const panel of panels.values()) panel.load();
