@@ -18,8 +18,8 @@ from alerts.transitions import Kind, note
 from subsystems.messaging import live
 from subsystems.recursion.models import System
 from subsystems.s5_policy import services as s5
-from subsystems.s5_policy.models import AlertPolicy
 from subsystems.s5_policy.queries import alert_policy, answer_time
+from subsystems.s5_policy.terms import AlertPolicy
 from subsystems.telemetry.store import hot_tier
 
 logger = logging.getLogger(__name__)

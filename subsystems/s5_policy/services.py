@@ -40,5 +40,6 @@ def answer_all(system_id: int, fingerprints: Collection[str], *, at: datetime) -
 
 
 def forget_decisions(*, now: datetime) -> int:
-    """Delete questions that nobody counts any more; return how many."""
-    return Decision.objects.filter(asked_at__lt=now - KEEP).delete()[0]
+    """Delete alerts' questions that nobody counts any more; return how many. What people put down or judge stays."""
+    forgotten = Decision.objects.filter(asked_at__lt=now - KEEP, title="", criterion="")
+    return forgotten.delete()[0]

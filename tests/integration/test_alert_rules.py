@@ -16,7 +16,8 @@ from subsystems.messaging import live
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.models import Unit
-from subsystems.s5_policy.models import AlertPolicy, Decision
+from subsystems.s5_policy.amending import amend
+from subsystems.s5_policy.models import Decision
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
 from subsystems.telemetry.store import hot_tier
@@ -265,7 +266,7 @@ def test_a_second_alert_within_the_cooldown_tells_nobody(system: System) -> None
 
 def test_critical_alerts_are_never_held_back_only_counted_together(system: System) -> None:
     """An emergency may not be dropped by a limiter (2-28)."""
-    AlertPolicy.objects.create(system=system, max_alerts_per_hour=0)
+    amend(system, "alerts", {"max_alerts_per_hour": 0}, by=None, reason="a quiet week")
     rule(system, severity="critical")
     for seconds, value in [(0, 1.0), (5, 0.1), (10, 1.0)]:
         tick(system, value, seconds)

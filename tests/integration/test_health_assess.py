@@ -17,7 +17,7 @@ from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.models import CollectionCycle, Fleet, Unit
 from subsystems.s5_policy import services as s5
-from subsystems.s5_policy.models import ViabilityPolicy
+from subsystems.s5_policy.amending import amend
 from subsystems.telemetry.store import hot_tier
 from tests.support.factories import make_system, make_unit
 
@@ -166,7 +166,7 @@ def test_the_fact_tells_where_the_score_came_from(system: System) -> None:
 def test_policy_sets_weights_and_thresholds(system: System) -> None:
     """Thresholds are rows that S5 can change without a restart."""
     populate(system)
-    ViabilityPolicy.objects.create(system=system, viability_threshold=0.99, weight_s2=0.0)
+    amend(system, "viability", {"viability_threshold": 0.99, "weight_s2": 0.0}, by=None, reason="a test")
 
     made = services.assess(system, SLOT, now=NOON)
 

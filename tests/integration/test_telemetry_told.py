@@ -18,7 +18,7 @@ from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import adapters, collection
 from subsystems.s1_operations.adapters import base
 from subsystems.s3_control import services
-from subsystems.s5_policy.models import AlertPolicy
+from subsystems.s5_policy.amending import amend
 from tests.support.factories import make_unit, make_user
 
 pytestmark = pytest.mark.django_db
@@ -117,18 +117,15 @@ def test_each_adapter_tells_of_its_part_of_a_collection(heard: Heard, monkeypatc
 
 
 def test_a_policy_that_a_person_changes_is_told(
-    heard: Heard, client: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    heard: Heard, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     """With who did it."""
-    client.force_login(make_user("anna", superuser=True))
-    policy, _ = AlertPolicy.objects.get_or_create(system=root_system())
-    fields = {field.name: getattr(policy, field.attname) for field in AlertPolicy._meta.fields if field.editable}
+    anna = make_user("anna", superuser=True)
 
     with django_capture_on_commit_callbacks(execute=True):
-        answer = client.post(f"/admin/s5_policy/alertpolicy/{policy.pk}/change/", fields | {"max_alerts_per_hour": 7})
+        amend(root_system(), "alerts", {"max_alerts_per_hour": 7}, by=anna, reason="Too loud")
 
-    assert answer.status_code == 302
-    assert told(heard, actor="anna", policy="alert policy") == ["update"]
+    assert told(heard, actor="anna", policy="alerts") == ["update"]
 
 
 def test_readers_of_the_platform_see_how_often_each_event_was_told(client: Client) -> None:

@@ -1,0 +1,155 @@
+"""Changing policy: every change is a new version with who made it and why, and an event of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from subsystems.event_log.services import append
+from subsystems.event_log.streams import Stream
+from subsystems.kernel.errors import Invalid, NotListed, Refused
+from subsystems.kernel.telemetry_events import emit
+from subsystems.kernel.times import moment_text
+from subsystems.recursion.models import System
+from subsystems.s5_policy import queries
+from subsystems.s5_policy.models import GoalValue, Policy, PolicyVersion
+from subsystems.s5_policy.terms import LARGEST, Fields, Kind, Terms, difference, terms_of
+
+MOST = {Kind.GOAL: 50, Kind.VALUE: 50}  # of one system: each is looked at with every assessment
+FURTHEST = timedelta(days=366)
+MAX_REASON = 500
+
+
+@transaction.atomic
+def amend(
+    system: System,
+    kind: str,
+    given: Mapping[str, Any],
+    *,
+    by: User | None,
+    reason: str,
+    name: str = "",
+    values: Iterable[str] | None = None,
+    judgement: float | None = None,
+    expected: int | None = None,
+    effective_at: datetime | None = None,
+    now: datetime | None = None,
+) -> PolicyVersion:
+    """Let a policy of *system* say *given*, all else as before, from *effective_at* (else now) on.
+
+    *expected* is the version that whoever changes it has seen: Refused when there is a newer one. A version that says
+    nothing new is not written; the newest is returned. Raises Invalid naming the field.
+    """
+    now = now or timezone.now()
+    terms = terms_of(kind)
+    _check_reason(reason)
+    policy = _locked(system, terms, name, now)
+    last = policy.versions.first()
+    if expected is not None and expected != (last.version if last else 0):
+        raise Refused("Somebody has changed it meanwhile: look at it again.", field="version", code="changed_meanwhile")
+    before = last.fields if last else {}
+    fields = terms.complete(given, before)
+    tags = queries.checked_values(system, values) if values is not None else (last.values if last else [])
+    changed = difference({**terms.defaults, **before} if last else terms.defaults if not terms.many else {}, fields)
+    same_tags = last is not None and (tags, judgement) == (last.values, last.judgement)
+    if last is not None and not changed and same_tags:
+        return last
+    at = _checked_moment(effective_at, now)
+    version = PolicyVersion.objects.create(
+        policy=policy, version=(last.version if last else 0) + 1, fields=fields, changed=changed, values=tags,
+        judgement=judgement, reason=reason.strip(), by=by, author=by.get_username() if by else "", made_at=now,
+        effective_at=at,
+    )  # fmt: skip
+    _tell(version)
+    return version
+
+
+def add(system: System, kind: str, given: Mapping[str, Any], *, by: User | None, reason: str, **about: Any) -> Policy:
+    """Make a goal or a value of *system*, named after its title. Raises Invalid naming the field."""
+    terms = terms_of(kind)
+    if not terms.many:
+        raise Invalid("There is one of this kind already: change that.", field="kind")
+    name = _free_name(system, terms.kind, str(given.get("title", "")))
+    version = amend(system, kind, given, by=by, reason=reason, name=name, **about)
+    return version.policy
+
+
+def revert(policy: Policy, number: int, *, by: User | None, reason: str, now: datetime | None = None) -> PolicyVersion:
+    """Let *policy* say again what it said in version *number*, as a version of its own. Raises NotListed, Invalid."""
+    found = policy.versions.filter(version=number).first()
+    if found is None:
+        raise NotListed(f"There is no version {number}.", field="version")
+    known = {term.name for term in terms_of(policy.kind).terms}
+    fields = {name: value for name, value in found.fields.items() if name in known}
+    declared = queries.declared_values(policy.system)
+    return amend(
+        policy.system, policy.kind, fields, by=by, reason=reason or f"Back to version {number}", name=policy.name,
+        values=[name for name in found.values if name in declared], judgement=found.judgement, now=now,
+    )  # fmt: skip
+
+
+def enter_value(goal: Policy, value: float, *, by: User, note: str = "", now: datetime | None = None) -> GoalValue:
+    """Record what a person says that a goal stands at. Raises Invalid, and Refused where a metric says it."""
+    if goal.kind != Kind.GOAL:
+        raise NotListed("This is no goal.", field="id")
+    if queries.newest_fields(goal).get("source") != "person":
+        raise Refused("The value of this goal comes from a metric.", field="value")
+    if not abs(value) <= LARGEST:
+        raise Invalid("A finite number.", field="value")
+    now = now or timezone.now()
+    with transaction.atomic():
+        row = GoalValue.objects.create(
+            goal=goal, value=value, note=note[:MAX_REASON], by=by, author=by.get_username(), at=now
+        )
+        data = {"goal": goal.name, "value": value, "note": row.note}
+        append(Stream.POLICY, "GoalValueEntered", data, system_id=goal.system_id, actor=row.author)
+    return row
+
+
+def _locked(system: System, terms: Terms, name: str, now: datetime) -> Policy:
+    if bool(name) is not terms.many:
+        raise Invalid("Goals and values go by a name, other policies by their kind.", field="name")
+    Policy.objects.get_or_create(system=system, kind=terms.kind, name=name, defaults={"made_at": now})
+    return Policy.objects.select_for_update().get(system=system, kind=terms.kind, name=name)
+
+
+def _free_name(system: System, kind: Kind, title: str) -> str:
+    taken = set(Policy.objects.filter(system=system, kind=kind).values_list("name", flat=True))
+    if len(taken) >= MOST[kind]:
+        raise Refused(f"A system has {MOST[kind]} of these at most.", field="kind", code="too_many")
+    base = slugify(title)[:60] or kind.value
+    return base if base not in taken else f"{base}-{uuid4().hex[:6]}"
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or "\0" in reason:
+        raise Invalid("Say why.", field="reason", code="required")
+    if len(reason) > MAX_REASON:
+        raise Invalid(f"At most {MAX_REASON} characters.", field="reason")
+
+
+def _checked_moment(wanted: datetime | None, now: datetime) -> datetime:
+    """Return from when on a version holds. What was in force in the past stays what it was."""
+    if wanted is None or wanted <= now:
+        return now
+    if wanted > now + FURTHEST:
+        raise Invalid("Within a year.", field="effective_at")
+    return wanted
+
+
+def _tell(version: PolicyVersion) -> None:
+    policy = version.policy
+    data: Fields = {
+        "kind": policy.kind, "name": policy.name, "version": version.version, "changed": version.changed,
+        "reason": version.reason, "values": version.values, "effective_at": moment_text(version.effective_at),
+    }  # fmt: skip
+    append(Stream.POLICY, "PolicyChanged", data, system_id=policy.system_id, actor=version.author)
+    about = {"policy": str(policy), "actor": version.author}
+    transaction.on_commit(lambda: emit("vsm.s5.policy.update", {"count": 1}, about))

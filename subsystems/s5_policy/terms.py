@@ -1,0 +1,302 @@
+"""What each kind of policy consists of, and what of it can be: the one place that forms, the API and versions ask.
+
+A policy is a set of named fields. What is documented is the default; a field that was never set has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from subsystems.kernel.errors import Invalid, NotListed
+
+Fields = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """What there are policies about. Of goals and values a system has many, of the others one each."""
+
+    VIABILITY = "viability"
+    ALERTS = "alerts"
+    EMERGENCY = "emergency"
+    GOAL = "goal"
+    VALUE = "value"
+
+
+class Mode(StrEnum):
+    """What S5 does by itself when a system is unhealthy (requirements 2-53)."""
+
+    OFF = "off"
+    ADVISE = "advise"
+    ACT = "act"
+
+
+class Source(StrEnum):
+    """Where a goal's value comes from."""
+
+    METRIC = "metric"
+    PERSON = "person"
+
+
+AGGREGATIONS = ("avg", "min", "max", "sum", "last")
+LARGEST = 1e15  # numbers beyond it are typing mistakes
+YEAR = 366 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One field: what it is called, what may stand in it, and what stands there unless somebody says otherwise."""
+
+    name: str
+    label: str
+    kind: str  # number, whole, choice, text, flag, date
+    default: Any
+    low: float = -LARGEST
+    high: float = LARGEST
+    choices: Sequence[str] = ()
+    most: int = 0  # characters
+    help: str = ""
+    required: bool = False
+
+    def read(self, value: Any) -> Any:
+        """Return *value* as it is stored. Raises Invalid naming the field."""
+        try:
+            return _READ[self.kind](self, value)
+        except ValueError as error:
+            raise Invalid(str(error), field=self.name) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All fields of a kind, and what must hold between them."""
+
+    kind: Kind
+    title: str
+    help: str
+    terms: tuple[Term, ...]
+    check: Callable[[Mapping[str, Any]], None]
+    many: bool = False
+
+    @property
+    def defaults(self) -> Fields:
+        return {term.name: term.default for term in self.terms}
+
+    def complete(self, given: Mapping[str, Any], before: Mapping[str, Any]) -> Fields:
+        """Return every field: as *given*, else as *before*, else as documented. Raises Invalid naming the field."""
+        known = {term.name: term for term in self.terms}
+        for name in given:
+            if name not in known:
+                raise Invalid(f"A policy of this kind has no field {name!r:.60}.", field=str(name)[:60])
+        fields = {**self.defaults, **{name: value for name, value in before.items() if name in known}}
+        fields |= {name: known[name].read(value) for name, value in given.items()}
+        for term in self.terms:
+            if term.required and fields[term.name] in ("", None):
+                raise Invalid("This is needed.", field=term.name, code="required")
+        self.check(fields)
+        return fields
+
+
+def terms_of(kind: str) -> Terms:
+    """Return what a kind consists of. Raises NotListed."""
+    try:
+        return TERMS[Kind(kind)]
+    except ValueError:
+        raise NotListed(f"There are no policies of the kind {kind!r:.40}.", field="kind") from None
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return what differs, by name: what it was and what it is."""
+    names = dict.fromkeys([*before, *after])
+    return {name: [before.get(name), after.get(name)] for name in names if before.get(name) != after.get(name)}
+
+
+def _number(term: Term, value: Any) -> float | None:
+    if value is None and term.default is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("A finite number.")
+    if not term.low <= value <= term.high:
+        raise ValueError(f"A number from {term.low:g} to {term.high:g}.")
+    return float(value)
+
+
+def _whole(term: Term, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value or 0):
+        raise ValueError("A whole number.")
+    if not term.low <= value <= term.high:
+        raise ValueError(f"A whole number from {term.low:.0f} to {term.high:.0f}.")
+    return int(value)
+
+
+def _choice(term: Term, value: Any) -> str:
+    if value not in term.choices:
+        raise ValueError(f"One of {', '.join(term.choices)}.")
+    return str(value)
+
+
+def _text(term: Term, value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("A text.")
+    if len(value) > term.most:
+        raise ValueError(f"At most {term.most} characters.")
+    return value.strip()
+
+
+def _flag(term: Term, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("True or false.")
+    return value
+
+
+def _date(term: Term, value: Any) -> str:
+    if value in ("", None):
+        return ""
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise ValueError("A date, as 2026-12-31.") from None
+
+
+_READ: Mapping[str, Callable[[Term, Any], Any]] = {
+    "number": _number, "whole": _whole, "choice": _choice, "text": _text, "flag": _flag, "date": _date,
+}  # fmt: skip
+
+
+def _check_viability(fields: Mapping[str, Any]) -> None:
+    if fields["critical_threshold"] > fields["viability_threshold"]:
+        raise Invalid("Not above the threshold of a warning.", field="critical_threshold")
+    if not any(fields[f"weight_s{number}"] for number in range(1, 6)):
+        raise Invalid("At least one of the five must weigh something.", field="weight_s1")
+
+
+def _check_goal(fields: Mapping[str, Any]) -> None:
+    if fields["source"] == Source.METRIC and not fields["metric"]:
+        raise Invalid("Name the metric whose value it is.", field="metric", code="required")
+    if fields["target"] == fields["baseline"]:
+        raise Invalid("Not the baseline: there would be nothing to reach.", field="target")
+
+
+def _anything(fields: Mapping[str, Any]) -> None:
+    """Every field may stand beside every other."""
+
+
+def _share(name: str, label: str, default: float, help_: str = "") -> Term:
+    return Term(name, label, "number", default, 0.0, 1.0, help=help_)
+
+
+def _weight() -> Term:
+    return Term("weight", "Weight", "number", 1.0, 0.0, 1000.0, help="Beside the others")
+
+
+_ACTIVE = Term("active", "In force", "flag", True, help="Without it, it is kept and counts no more")
+TERMS: Mapping[Kind, Terms] = {
+    Kind.VIABILITY: Terms(
+        Kind.VIABILITY,
+        "Viability",
+        "What the five subsystems weigh, and when viability is a warning or critical.",
+        (
+            _share("viability_threshold", "Warning below", 0.7),
+            _share("critical_threshold", "Critical below", 0.5),
+            _share("weight_s1", "Weight of S1 Operations", 0.3),
+            _share("weight_s2", "Weight of S2 Coordination", 0.1),
+            _share("weight_s3", "Weight of S3 Control", 0.2),
+            _share("weight_s4", "Weight of S4 Intelligence", 0.2),
+            _share("weight_s5", "Weight of S5 Policy", 0.2),
+        ),
+        _check_viability,
+    ),
+    Kind.ALERTS: Terms(
+        Kind.ALERTS,
+        "Alerts",
+        "How much alerting is tolerated, and how soon an answer is expected.",
+        (
+            Term("max_alerts_per_hour", "Alerts told in an hour, at most", "whole", 20, 0, 100_000,
+                 help="Critical ones are always told"),
+            Term("answer_critical_within_seconds", "Answer to a critical alert within (seconds)", "whole", 300, 1,
+                 YEAR),
+            Term("answer_warning_within_seconds", "Answer to a warning within (seconds)", "whole", 1800, 1, YEAR),
+        ),
+        _anything,
+    ),
+    Kind.EMERGENCY: Terms(
+        Kind.EMERGENCY,
+        "Emergency response",
+        "What S5 does by itself when the health of the whole system is unhealthy.",
+        (
+            Term("mode", "Response", "choice", Mode.ADVISE, choices=tuple(Mode),
+                 help="off: nothing. advise: a checklist. act: its acts go to S3 as well, which does what it may"),
+            Term("after_seconds", "Only when it has lasted (seconds)", "whole", 0, 0, 86_400),
+            Term("repeat_seconds", "No second response within (seconds)", "whole", 900, 0, 7 * 86_400),
+        ),
+        _anything,
+    ),
+    Kind.GOAL: Terms(
+        Kind.GOAL,
+        "Goals",
+        "What the system is to reach, and how far it has come.",
+        (
+            Term("title", "Title", "text", "", most=120, required=True),
+            Term("description", "Description", "text", "", most=2000),
+            Term("source", "Its value comes from", "choice", Source.METRIC, choices=tuple(Source)),
+            Term("metric", "Metric", "text", "", most=120),
+            Term("unit", "Of the unit", "text", "", most=200, help="By its name; empty for all that send the metric"),
+            Term("aggregation", "Of the window, the", "choice", "avg", choices=AGGREGATIONS),
+            Term("window_seconds", "Window (seconds)", "whole", 3600, 60, YEAR),
+            Term("baseline", "Baseline", "number", 0.0, help="Where it began"),
+            Term("target", "Target", "number", 1.0, help="Above or below the baseline"),
+            Term("due_on", "Due on", "date", ""),
+            _weight(),
+            _ACTIVE,
+        ),
+        _check_goal,
+        many=True,
+    ),
+    Kind.VALUE: Terms(
+        Kind.VALUE,
+        "Values",
+        "What the system stands for: policies and decisions are tagged with them.",
+        (
+            Term("title", "Value", "text", "", most=120, required=True),
+            Term("statement", "What it means", "text", "", most=2000),
+            _weight(),
+            _ACTIVE,
+        ),
+        _anything,
+        many=True,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ViabilityPolicy:
+    """Weights and thresholds by which one system's viability is judged (requirements 002-28, 002-32)."""
+
+    weight_s1: float = 0.3
+    weight_s2: float = 0.1
+    weight_s3: float = 0.2
+    weight_s4: float = 0.2
+    weight_s5: float = 0.2
+    viability_threshold: float = 0.7
+    critical_threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPolicy:
+    """How much alerting one system tolerates, and how soon S5 expects an answer (requirements 002-39)."""
+
+    max_alerts_per_hour: int = 20
+    answer_critical_within_seconds: int = 300
+    answer_warning_within_seconds: int = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyPolicy:
+    """What S5 does by itself when a system is unhealthy (requirements 002-15, 2-53)."""
+
+    mode: str = Mode.ADVISE
+    after_seconds: int = 0
+    repeat_seconds: int = 900
