@@ -15,7 +15,6 @@ from subsystems.event_log.streams import Stream
 from subsystems.kernel.errors import Forbidden, Invalid, Refused
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
-from subsystems.recursion.queries import systems_for
 from subsystems.s5_policy import queries
 from subsystems.s5_policy.models import Decision
 
@@ -44,8 +43,6 @@ def put_down(
         raise Invalid("What is to be decided?", field="title", code="required")
     _check_moment(due_at, now, "due_at")
     _check_review(criterion, review_by, now)
-    if approver is not None and not systems_for(approver, "operate").filter(pk=system.pk).exists():
-        raise Invalid("This person may not act in the system.", field="approver")
     decision = Decision.objects.create(
         system=system, fingerprint=uuid4().hex, asked_at=now, due_at=due_at, title=title.strip(), question=question,
         criterion=criterion.strip(), review_by=review_by, approver=approver, asked_by=by,

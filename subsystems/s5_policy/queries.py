@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from django.contrib.auth.models import User
 from django.db.models import Count, F, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from subsystems.kernel.errors import Invalid, TransientError
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
+from subsystems.recursion.queries import people_in
 from subsystems.s5_policy import goals
 from subsystems.s5_policy.identity import Alignment, Item, alignment
 from subsystems.s5_policy.models import Decision, GoalValue, Policy, PolicyVersion
@@ -77,6 +79,11 @@ def policies() -> QuerySet[Policy]:
     return Policy.objects.select_related("system").prefetch_related(
         Prefetch("versions", PolicyVersion.objects.order_by("-version"))
     )
+
+
+def versions_of(system: System) -> QuerySet[PolicyVersion]:
+    """Return every version of every policy of *system*, the newest first."""
+    return PolicyVersion.objects.filter(policy__system=system).select_related("policy").order_by("-made_at", "-pk")
 
 
 def newest_fields(policy: Policy) -> Fields:
@@ -250,6 +257,16 @@ def decision_counts(system: System, *, now: datetime) -> dict[str, int]:
     )
 
 
+def approver(system: System, username: str) -> User | None:
+    """Return who alone is to decide, None for nobody in particular. Raises Invalid for who may not act in *system*."""
+    if not username:
+        return None
+    found = None if "\0" in username else people_in(system.pk).filter(username=username).first()
+    if found is None:
+        raise Invalid("Nobody of this name may act in the system.", field="approver")
+    return found
+
+
 def decision_body(decision: Decision) -> Fields:
     """Return one decision as JSON."""
     return {
@@ -275,3 +292,37 @@ def decision_body(decision: Decision) -> Fields:
         "decided_by": decision.decided_by or None,
         "reviewed_by": decision.reviewed_by or None,
     }
+
+
+# --- Bodies -----------------------------------------------------------------------------------------------------------
+def goals_body(system: System, *, now: datetime) -> Fields:
+    """Return the goals of *system* as they stand as JSON."""
+    found = goals_of(system, now=now)
+    return {
+        "system": system.slug,
+        "progress": goals.overall(each.standing for each in found),
+        "goals": [
+            {
+                **each.said, "name": each.name, "value": each.value, "progress": each.progress,
+                "valued_at": moment_text(each.valued_at) if each.value is not None else None,
+            }
+            for each in found
+        ],
+    }  # fmt: skip
+
+
+def entered_body(row: GoalValue) -> Fields:
+    """Return what a person said of a goal as JSON."""
+    return {
+        "goal": row.goal.name, "value": row.value, "note": row.note, "author": row.author, "at": moment_text(row.at),
+    }  # fmt: skip
+
+
+def identity_body(system: System, *, now: datetime) -> Fields:
+    """Return what *system* stands for, and how much serves it, as JSON."""
+    found = identity(system, now=now)
+    values = [{**each, "name": name} for name, each in said_of(system, Kind.VALUE, now=now).items() if each["active"]]
+    return {
+        "system": system.slug, "alignment": found.score, "items": found.items, "tagged": found.tagged,
+        "judged": found.judged, "values": values,
+    }  # fmt: skip

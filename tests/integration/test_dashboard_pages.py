@@ -54,6 +54,11 @@ PAGES = [
     "/dashboard/history/",
     "/dashboard/variety/",
     "/dashboard/variety/history/",
+    "/dashboard/policy/",
+    "/dashboard/policy/viability/",
+    "/dashboard/policy/goals/",
+    "/dashboard/policy/identity/",
+    "/dashboard/decisions/",
 ]
 VERBS = [
     "/dashboard/alerts/{alert}/acknowledge/",
@@ -68,6 +73,9 @@ VERBS = [
     "/dashboard/tasks/health.assess_now/trigger/",
     "/dashboard/schedules/",
     "/dashboard/variety/",
+    "/dashboard/policy/viability/",
+    "/dashboard/policy/goal/add/",
+    "/dashboard/decisions/",
 ]
 RULE = {
     "name": "Too many orders", "metric": "orders", "unit_kind": "", "unit": "", "comparison": "gt", "threshold": "10",

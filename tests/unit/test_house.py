@@ -32,7 +32,6 @@ DOORS = {
     "rolling_up.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py", "advising.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py",
-    "raising.py", "beating.py",
     "amending.py", "deciding.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}

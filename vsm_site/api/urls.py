@@ -25,6 +25,7 @@ from vsm_site.api.views import (
     notices,
     on_call,
     operations,
+    policies,
     recommendations,
     schedules,
     signals,
@@ -80,6 +81,8 @@ router.register("dead-letters", messages.DeadLetterViewSet, basename="dead-lette
 router.register("channels", messages.ChannelViewSet, basename="channel")
 router.register("events", events.EventViewSet, basename="event")
 router.register("signals", signals.SignalViewSet, basename="signal")
+router.register("policies", policies.PolicyViewSet, basename="policy")
+router.register("decisions", policies.DecisionViewSet, basename="decision")
 router.register("audit/findings", audit.FindingViewSet, basename="finding")
 router.register("audit/runs", audit.AuditRunViewSet, basename="audit-run")
 router.register("audit", audit.FleetAuditViewSet, basename="audit")
@@ -120,6 +123,9 @@ urlpatterns = [
         schedules.ScheduleRunsView.as_view({"get": "list"}),
         name="schedule-runs",
     ),
+    path("v1/goals/", policies.GoalsView.as_view(), name="goals"),
+    path("v1/goals/<int:pk>/values/", policies.GoalValueView.as_view(), name="goal-values"),
+    path("v1/identity/", policies.IdentityView.as_view(), name="identity"),
     path("v1/notification-routing/", notices.RoutingView.as_view(), name="notification-routing"),
     path("v1/contact-rules/", contact.ContactRulesView.as_view(), name="contact-rules"),
     path("v1/tasks/", tasks.TasksView.as_view(), name="tasks"),
