@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from subsystems.health.models import Assessment
+from subsystems.health.models import Assessment, ScoreSheet
 from subsystems.messaging.admin import HistoryAdmin
 
 
@@ -15,3 +15,10 @@ class AssessmentAdmin(HistoryAdmin):
     search_fields = ["system__slug", "system__name"]
     list_select_related = ["system"]
     date_hierarchy = "assessed_at"
+
+
+@admin.register(ScoreSheet)
+class ScoreSheetAdmin(HistoryAdmin):
+    list_display = ["system", "at"]
+    search_fields = ["system__slug", "system__name"]
+    list_select_related = ["system"]

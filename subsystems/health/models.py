@@ -29,3 +29,14 @@ class Assessment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.system} {self.assessed_at:%Y-%m-%d %H:%M:%S} {self.status}"
+
+
+class ScoreSheet(models.Model):
+    """The scores of one system as last made, with what each was made from; their values stay in the assessments."""
+
+    system = models.OneToOneField(System, on_delete=models.CASCADE, related_name="score_sheet")
+    at = models.DateTimeField()
+    body = models.JSONField(default=dict)  # {"goal_progress": {"value", "reason", "inputs"}, ...}
+
+    def __str__(self) -> str:
+        return f"{self.system} {self.at:%Y-%m-%d %H:%M:%S}"

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db.models import Avg, Count, Max, Min, Q, Sum
 
-from subsystems.health import resources, viability, vitals
-from subsystems.health.models import Assessment
+from subsystems.health import counterfactual, resources, viability, vitals
+from subsystems.health.models import Assessment, ScoreSheet
+from subsystems.health.scores import DEFINITIONS, Scored
 from subsystems.health.viability import Rules
 from subsystems.health.vitals import Answers, Cycles, FleetAge, Job, SlotMark, UnitCounts, Vital
 from subsystems.kernel.errors import TransientError
@@ -90,8 +91,23 @@ def latest_assessment(system: System) -> Assessment | None:
 
 def viability_body(system: System) -> dict[str, Any]:
     """Return the viability of *system* now, with its decomposition; unknown before the first assessment."""
-    assessment = latest_assessment(system)
-    return assessment_body(assessment or _nothing_yet(system))
+    assessment = latest_assessment(system) or _nothing_yet(system)
+    return {**assessment_body(assessment), "counterfactual": counterfactual.of_parts(assessment.parts)}
+
+
+def scores_body(system: System) -> dict[str, Any]:
+    """Return every score of *system* with its definition, its value and what it was made from."""
+    sheet = ScoreSheet.objects.filter(system=system).first()
+    made: dict[str, Any] = sheet.body if sheet else {}
+    nothing = Scored(None, "Not made yet.").to_wire()
+    listed = [
+        {
+            "name": each.name, "card": each.card, "title": each.title, "means": each.means, "unit": each.unit,
+            "metric": each.gauge, **made.get(each.name, nothing),
+        }
+        for each in DEFINITIONS
+    ]  # fmt: skip
+    return {"system": system.slug, "at": moment_text(sheet.at) if sheet else None, "scores": listed}
 
 
 def assessment_body(assessment: Assessment) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from subsystems.algedonic.services import settle, try_to_raise
-from subsystems.health import queries, viability, vitals
-from subsystems.health.models import Assessment
+from subsystems.health import cycle, gauging, queries, viability, vitals
+from subsystems.health.models import Assessment, ScoreSheet
+from subsystems.health.scores import Scored
 from subsystems.health.viability_watch import Notice, step
 from subsystems.kernel.severity import Severity
 from subsystems.kernel.slots import slot_of
@@ -23,6 +25,7 @@ from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Unit
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
+from subsystems.s5_policy import amending, responding
 
 PERIOD_SECONDS = 30  # 002-28
 KEEP = timedelta(days=7)  # 002-48
@@ -40,14 +43,15 @@ def assess(system: System, slot: int, *, now: datetime) -> Assessment | None:
     """
     if Assessment.objects.filter(system=system, slot=slot).exists():
         return None
-    assessment = _judged(system, slot, now)
+    assessment, scored = _judged(system, slot, now)
     before = Assessment.objects.filter(system=system, slot__lt=slot).order_by("-slot").values_list("status", flat=True)
     try:
         with transaction.atomic():
             previous = before.first() or str(viability.Level.UNKNOWN)
             assessment.save(force_insert=True)
             publish(fact("viability.assessed", _fact(assessment, previous), priority=8), system_id=system.pk)
-            _feel(assessment)
+            _write_scores(assessment, scored)
+            _tell_s5(assessment, _feel(assessment))
             transaction.on_commit(lambda: _show(assessment))
     except IntegrityError:  # another worker was quicker in the same slot
         return None
@@ -61,6 +65,10 @@ def assess_slot(*, now: datetime) -> list[Assessment]:
             return []
         keep_unit_scores(now)
         return [made for system in System.objects.all() if (made := assess(system, slot, now=now))]
+        systems = list(System.objects.all())
+        for system in systems:
+            amending.hand_down(system, now=now)  # what S5 permits from now on
+        return [made for system in systems if (made := assess(system, slot, now=now))]
 
 
 def assess_now(*, now: datetime) -> list[Assessment]:
@@ -96,11 +104,19 @@ def keep_unit_scores(now: datetime) -> None:
 
 
 def _judged(system: System, slot: int, now: datetime) -> Assessment:
+def _judged(system: System, slot: int, now: datetime) -> tuple[Assessment, dict[str, Scored]]:
     measured = queries.measure(system, now=now)
     found = measured.vitals
     judged = viability.judge({each: found[each].score for each in Subsystem}, queries.rules(system))
-    checks = vitals.checklist(found, measured.units, measured.cycles, now=now.timestamp())
-    return Assessment(
+    proofs = gauging.proofs(system, now=now)
+    checks = vitals.checklist(found, measured.units, measured.cycles, now=now.timestamp(), proofs=proofs)
+    scored = gauging.gauge(system, viability=judged.score, now=now)
+    details = {
+        **queries.details(system, measured, now=now),
+        "states": [str(state) for state in cycle.walk(judged.overall_health)],
+        "scores": {name: each.value for name, each in scored.items()},
+    }
+    assessment = Assessment(
         system=system,
         slot=slot,
         assessed_at=now,
@@ -112,8 +128,24 @@ def _judged(system: System, slot: int, now: datetime) -> Assessment:
         weakest_link=judged.weakest_link,
         geometric=judged.geometric,
         structural=viability.structural(checks),
-        details=queries.details(system, measured, now=now),
+        details=details,
     )
+    return assessment, scored
+
+
+def _write_scores(assessment: Assessment, scored: Mapping[str, Scored]) -> None:
+    body = {name: each.to_wire() for name, each in scored.items()}
+    ScoreSheet.objects.update_or_create(
+        system_id=assessment.system_id, defaults={"at": assessment.assessed_at, "body": body}
+    )
+
+
+def _tell_s5(assessment: Assessment, notice: Notice | None) -> None:
+    """Let S5 respond to the band of the whole (002-15); where viability is told as critical, it is told already."""
+    responding.heed(
+        assessment.system, overall_health=assessment.overall_health, subsystems=assessment.subsystems,
+        told_already=notice is Notice.CRITICAL, now=assessment.assessed_at,
+    )  # fmt: skip
 
 
 def _fact(assessment: Assessment, previous: str) -> dict[str, object]:
@@ -126,13 +158,13 @@ def _fact(assessment: Assessment, previous: str) -> dict[str, object]:
     }
 
 
-def _feel(assessment: Assessment) -> None:
+def _feel(assessment: Assessment) -> Notice | None:
     """Raise pain when viability falls to warning or critical, pleasure when it is back (002-6); once per change."""
     before = Assessment.objects.filter(system=assessment.system, slot__lt=assessment.slot)
     known = before.exclude(status=viability.Level.UNKNOWN).order_by("-slot").values_list("status", flat=True).first()
     notice = step(viability.Level(known or viability.Level.NORMAL), viability.Level(assessment.status)).notice
     if notice is None or assessment.score is None:
-        return
+        return None
     said: dict[str, Any] = {
         "source": SOURCE, "system_id": assessment.system_id, "origin": Party.PLATFORM, "at": assessment.assessed_at,
         "data": {"score": assessment.score, "status": assessment.status, "weakest_link": assessment.weakest_link},
@@ -144,6 +176,7 @@ def _feel(assessment: Assessment) -> None:
     elif severity := PAIN.get(notice):
         words = f"Viability is {assessment.status}."
         try_to_raise(type="pain", severity=severity, description=words, **said)
+    return notice
 
 
 def _show(assessment: Assessment) -> None:

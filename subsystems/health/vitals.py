@@ -94,6 +94,13 @@ class FleetAge:
     unheard_seconds: float
 
 
+UNPROVEN = (
+    Check("s3_star_audits", None, "No audit of S3* is recorded."),
+    Check("algedonic_path", None, "The algedonic path has not been tested."),
+    Check("homeostat", None, "The loop between S3 and S4 is not measured."),
+)
+
+
 def operations(units: UnitCounts) -> Vital:
     """Score S1 as documented: the average health of its units (002-31; without any it is unknown, 2-31)."""
     average = units.average if units.known else None
@@ -189,16 +196,17 @@ def policy(answers: Answers) -> Vital:
     return Vital(answers.in_time / answers.settled, reason, measures)
 
 
-def checklist(vitals: Mapping[Subsystem, Vital], units: UnitCounts, cycles: Cycles, *, now: float) -> list[Check]:
-    """Return the structural checklist (3.3); what nobody measures yet stays unknown rather than passing."""
+def checklist(
+    vitals: Mapping[Subsystem, Vital], units: UnitCounts, cycles: Cycles, *, now: float, proofs: Iterable[Check] = ()
+) -> list[Check]:
+    """Return the structural checklist (3.3); of what nobody measured there is no proof, and it stays unknown."""
+    proven = {check.name: check for check in proofs}
     return [
         Check("units", units.count > 0, f"S1 has {units.count} units."),
         Check("units_heard", None if not units.count else units.silent == 0, f"{units.silent} units are silent."),
         *[Check(f"{each}_reports", vitals[each].score is not None, _reports(each, vitals[each])) for each in Subsystem],
         _loop_alive(cycles, now),
-        Check("s3_star_audits", None, "No audit of S3* is recorded."),
-        Check("algedonic_path", None, "The algedonic path has not been tested."),
-        Check("homeostat", None, "The loop between S3 and S4 is not measured."),
+        *[proven.get(check.name, check) for check in UNPROVEN],
     ]
 
 

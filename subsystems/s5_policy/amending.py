@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -18,9 +19,11 @@ from subsystems.kernel.errors import Invalid, NotListed, Refused
 from subsystems.kernel.telemetry_events import emit
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
+from subsystems.s3_control.acts import ACTS
+from subsystems.s3_control.permitting import set_permission
 from subsystems.s5_policy import queries
 from subsystems.s5_policy.models import GoalValue, Policy, PolicyVersion
-from subsystems.s5_policy.terms import LARGEST, Fields, Kind, Terms, difference, terms_of
+from subsystems.s5_policy.terms import LARGEST, Fields, Kind, Terms, difference, limits_of, terms_of
 
 MOST = {Kind.GOAL: 50, Kind.VALUE: 50}  # of one system: each is looked at with every assessment
 FURTHEST = timedelta(days=366)
@@ -56,6 +59,7 @@ def amend(
         raise Refused("Somebody has changed it meanwhile: look at it again.", field="version", code="changed_meanwhile")
     before = last.fields if last else {}
     fields = terms.complete(given, before)
+    _check_plan(fields.get("plan", ()))
     tags = queries.checked_values(system, values) if values is not None else (last.values if last else [])
     changed = difference({**terms.defaults, **before} if last else terms.defaults if not terms.many else {}, fields)
     same_tags = last is not None and (tags, judgement) == (last.values, last.judgement)
@@ -68,13 +72,38 @@ def amend(
         effective_at=at,
     )  # fmt: skip
     _tell(version)
+    hand_down(system, now=now)
     return version
+
+
+def hand_down(system: System, *, now: datetime) -> int:
+    """Tell S3 what S5 permits where that has changed or has come into force; return of how many kinds of acts."""
+    rows = PolicyVersion.objects.by(now).filter(
+        policy__system=system, policy__kind=Kind.ACTING, version__gt=F("policy__handed_version")
+    )
+    newest: dict[int, PolicyVersion] = {}
+    for version in rows.select_related("policy"):
+        newest.setdefault(version.policy_id, version)
+    for version in newest.values():
+        _permit(version, now)
+    return len(newest)
+
+
+def _permit(version: PolicyVersion, now: datetime) -> None:
+    with transaction.atomic():
+        mine = Policy.objects.filter(pk=version.policy_id, handed_version__lt=version.version)
+        if mine.update(handed_version=version.version):
+            fields = {**terms_of(Kind.ACTING).defaults, **version.fields}
+            set_permission(
+                version.policy.system_id, version.policy.name, fields["mode"], limits_of(fields),
+                by=version.author or "S5", reason=version.reason, now=now,
+            )  # fmt: skip
 
 
 def add(system: System, kind: str, given: Mapping[str, Any], *, by: User | None, reason: str, **about: Any) -> Policy:
     """Make a goal or a value of *system*, named after its title. Raises Invalid naming the field."""
     terms = terms_of(kind)
-    if not terms.many:
+    if terms.kind not in MOST:
         raise Invalid("There is one of this kind already: change that.", field="kind")
     name = _free_name(system, terms.kind, str(given.get("title", "")))
     version = amend(system, kind, given, by=by, reason=reason, name=name, **about)
@@ -115,9 +144,17 @@ def enter_value(goal: Policy, value: float, *, by: User, note: str = "", now: da
 
 def _locked(system: System, terms: Terms, name: str, now: datetime) -> Policy:
     if bool(name) is not terms.many:
-        raise Invalid("Goals and values go by a name, other policies by their kind.", field="name")
+        raise Invalid("Goals, values and acts go by a name, other policies by their kind.", field="name")
+    if terms.kind is Kind.ACTING and name not in ACTS:
+        raise Invalid(f"The kinds of acts are {', '.join(ACTS)}.", field="name")
     Policy.objects.get_or_create(system=system, kind=terms.kind, name=name, defaults={"made_at": now})
     return Policy.objects.select_for_update().get(system=system, kind=terms.kind, name=name)
+
+
+def _check_plan(acts: Iterable[Mapping[str, Any]]) -> None:
+    for act in acts:
+        if act["kind"] not in ACTS:
+            raise Invalid(f"{act['kind']}: the kinds of acts are {', '.join(ACTS)}.", field="plan")
 
 
 def _free_name(system: System, kind: Kind, title: str) -> str:

@@ -17,8 +17,9 @@ class Policy(models.Model):
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="policies")
     kind = models.CharField(max_length=20)
-    name = models.SlugField(max_length=80, blank=True)  # of goals and values; of the others there is one each
+    name = models.CharField(max_length=80, blank=True)  # of goals, values and kinds of acts; else there is one each
     made_at = models.DateTimeField(default=timezone.now, editable=False)
+    handed_version = models.PositiveIntegerField(default=0, editable=False)  # that S3 was given; of acting alone
 
     class Meta:
         verbose_name_plural = "policies"

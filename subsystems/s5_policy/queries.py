@@ -18,7 +18,7 @@ from subsystems.recursion.models import System
 from subsystems.recursion.queries import people_in
 from subsystems.s5_policy import goals
 from subsystems.s5_policy.identity import Alignment, Item, alignment
-from subsystems.s5_policy.models import Decision, GoalValue, Policy, PolicyVersion
+from subsystems.s5_policy.models import Decision, Emergency, GoalValue, Policy, PolicyVersion
 from subsystems.s5_policy.terms import TERMS, AlertPolicy, EmergencyPolicy, Fields, Kind, Source, ViabilityPolicy
 from subsystems.telemetry import aggregates
 from subsystems.telemetry import queries as telemetry
@@ -292,6 +292,15 @@ def decision_body(decision: Decision) -> Fields:
         "decided_by": decision.decided_by or None,
         "reviewed_by": decision.reviewed_by or None,
     }
+
+
+def emergency_body(row: Emergency) -> Fields:
+    """Return one emergency as JSON."""
+    return {
+        "id": row.pk, "system": row.system.slug, "began_at": moment_text(row.began_at),
+        "responded_at": moment_text(row.responded_at), "ended_at": moment_text(row.ended_at), "mode": row.mode,
+        "score": row.score, "checklist": row.checklist,
+    }  # fmt: skip
 
 
 # --- Bodies -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -18,11 +18,13 @@ Fields = dict[str, Any]
 
 
 class Kind(StrEnum):
-    """What there are policies about. Of goals and values a system has many, of the others one each."""
+    """What there are policies about. A system has one of each, of acting one for each kind of act, of goals and values
+    as many as it likes."""
 
     VIABILITY = "viability"
     ALERTS = "alerts"
     EMERGENCY = "emergency"
+    ACTING = "acting"
     GOAL = "goal"
     VALUE = "value"
 
@@ -45,6 +47,7 @@ class Source(StrEnum):
 AGGREGATIONS = ("avg", "min", "max", "sum", "last")
 LARGEST = 1e15  # numbers beyond it are typing mistakes
 YEAR = 366 * 86_400
+MOST_ACTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,22 @@ def _date(term: Term, value: Any) -> str:
         raise ValueError("A date, as 2026-12-31.") from None
 
 
+def _plan(term: Term, value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or len(value) > MOST_ACTS:
+        raise ValueError(f"A list of {MOST_ACTS} acts at most.")
+    for act in value:
+        if not isinstance(act, dict) or set(act) - {"fleet", "kind", "target", "parameters"}:
+            raise ValueError("An act has fleet, kind, target and parameters.")
+        named = [act.get(name) for name in ("fleet", "kind")]
+        if not all(isinstance(each, str) and each for each in named):
+            raise ValueError("An act names its fleet and its kind.")
+        if not isinstance(act.get("target", ""), str) or not isinstance(act.get("parameters", {}), dict):
+            raise ValueError("A target is a text, parameters are an object.")
+    return value
+
+
 _READ: Mapping[str, Callable[[Term, Any], Any]] = {
-    "number": _number, "whole": _whole, "choice": _choice, "text": _text, "flag": _flag, "date": _date,
+    "number": _number, "whole": _whole, "choice": _choice, "text": _text, "flag": _flag, "date": _date, "plan": _plan,
 }  # fmt: skip
 
 
@@ -178,6 +195,11 @@ def _check_goal(fields: Mapping[str, Any]) -> None:
         raise Invalid("Name the metric whose value it is.", field="metric", code="required")
     if fields["target"] == fields["baseline"]:
         raise Invalid("Not the baseline: there would be nothing to reach.", field="target")
+
+
+def _check_emergency(fields: Mapping[str, Any]) -> None:
+    if fields["mode"] == Mode.ACT and not fields["plan"]:
+        raise Invalid("Say which acts: without them there is nothing to do.", field="plan", code="required")
 
 
 def _anything(fields: Mapping[str, Any]) -> None:
@@ -231,8 +253,27 @@ TERMS: Mapping[Kind, Terms] = {
                  help="off: nothing. advise: a checklist. act: its acts go to S3 as well, which does what it may"),
             Term("after_seconds", "Only when it has lasted (seconds)", "whole", 0, 0, 86_400),
             Term("repeat_seconds", "No second response within (seconds)", "whole", 900, 0, 7 * 86_400),
+            Term("plan", "Acts of the response", "plan", [],
+                 help='For act: [{"fleet": "shop", "kind": "queue.pause", "target": "reports", "parameters": {}}]'),
+        ),
+        _check_emergency,
+    ),
+    Kind.ACTING: Terms(
+        Kind.ACTING,
+        "Acts",
+        "Who decides about acts of one kind: a person each time, the platform within limits, or nobody.",
+        (
+            Term("mode", "Decided", "choice", "manual", choices=("manual", "auto", "never"),
+                 help="manual: a person decides each time. auto: by itself within these limits. never: nobody does it"),
+            Term("targets", "Only these targets", "text", "*", most=1000, help="With * and ?, commas between",
+                 required=True),
+            Term("per_hour", "In an hour, at most", "whole", 6, 0, 3600),
+            Term("cooldown_seconds", "Between two on one subject (seconds)", "whole", 300, 0, 86_400),
+            Term("most", "Workers or processes at a time", "whole", 0, 0, 1000, help="0: no limit"),
+            Term("stop_after", "Stop after so many failed corrections", "whole", 3, 1, 100),
         ),
         _anything,
+        many=True,
     ),
     Kind.GOAL: Terms(
         Kind.GOAL,
@@ -271,6 +312,13 @@ TERMS: Mapping[Kind, Terms] = {
 }  # fmt: skip
 
 
+def limits_of(fields: Mapping[str, Any]) -> Fields:
+    """Return the limits of an acting policy as S3 takes them."""
+    targets = [each.strip() for each in str(fields["targets"]).split(",") if each.strip()]
+    limits = {name: fields[name] for name in ("per_hour", "cooldown_seconds", "stop_after")}
+    return {**limits, "targets": targets or ["*"], **({"most": fields["most"]} if fields["most"] else {})}
+
+
 @dataclass(frozen=True, slots=True)
 class ViabilityPolicy:
     """Weights and thresholds by which one system's viability is judged (requirements 002-28, 002-32)."""
@@ -300,3 +348,4 @@ class EmergencyPolicy:
     mode: str = Mode.ADVISE
     after_seconds: int = 0
     repeat_seconds: int = 900
+    plan: Sequence[Mapping[str, Any]] = field(default_factory=list)

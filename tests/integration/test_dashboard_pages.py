@@ -59,6 +59,9 @@ PAGES = [
     "/dashboard/policy/goals/",
     "/dashboard/policy/identity/",
     "/dashboard/decisions/",
+    "/dashboard/policy/emergencies/",
+    "/dashboard/policy/acts/queue.pause/",
+    "/dashboard/scores/",
 ]
 VERBS = [
     "/dashboard/alerts/{alert}/acknowledge/",

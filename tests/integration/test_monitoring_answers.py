@@ -21,7 +21,8 @@ from alerts.models import Alert
 from subsystems.algedonic.models import CanaryRun, SignalTally
 from subsystems.algedonic.services import raise_signal
 from subsystems.health import vitals
-from subsystems.health.models import Assessment
+from subsystems.health.models import Assessment, ScoreSheet
+from subsystems.health.scores import DEFINITIONS
 from subsystems.health.vitals import Answers, Cycles, FleetAge, Job, SlotMark, UnitCounts
 from subsystems.kernel.errors import Refused
 from subsystems.kernel.severity import Severity
@@ -64,6 +65,8 @@ def assess() -> None:
         system=root_system(), slot=int(now), assessed_at=timezone.now(), score=0.9, status="normal", overall_health=0.9,
         structural={"score": 0.9}, subsystems={name: vital.to_wire() for name, vital in found.items()},
     )  # fmt: skip
+    body = {each.name: {"value": 0.5} for each in DEFINITIONS}
+    ScoreSheet.objects.create(system=root_system(), at=timezone.now(), body=body)
 
 
 def work() -> None:

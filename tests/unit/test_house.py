@@ -32,7 +32,7 @@ DOORS = {
     "rolling_up.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py", "advising.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py",
-    "amending.py", "deciding.py",
+    "amending.py", "deciding.py", "responding.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

@@ -50,8 +50,8 @@ class SystemPolicySerializer(Plain):
 
     id = serializers.IntegerField()
     system = serializers.SlugField()
-    kind = serializers.CharField(help_text="viability, alerts, emergency, goal, value")
-    name = serializers.CharField(help_text="Of goals and values; of the others there is one each")
+    kind = serializers.CharField(help_text="viability, alerts, emergency, acting, goal, value")
+    name = serializers.CharField(help_text="Of goals, values and kinds of acts; of the others there is one each")
     title = serializers.CharField()
     version = serializers.IntegerField()
     newest_version = serializers.IntegerField(help_text="Which may not be in force yet")
@@ -69,9 +69,12 @@ class AmendSerializer(Plain):
     """A change of policy. What *fields* leaves out stays as it is."""
 
     system = SystemField(required=False, allow_null=True)
-    kind = serializers.CharField(max_length=20, help_text="viability, alerts, emergency, goal, value")
-    name = serializers.SlugField(
-        required=False, allow_blank=True, max_length=80, help_text="Empty: a new goal or value"
+    kind = serializers.CharField(max_length=20, help_text="viability, alerts, emergency, acting, goal, value")
+    name = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=80,
+        help_text="Of acting the kind of act; empty: a new goal or value",
     )
     fields = serializers.DictField()  # type: ignore[assignment]
     reason = serializers.CharField(max_length=500)

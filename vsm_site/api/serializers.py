@@ -140,6 +140,7 @@ class ViabilitySerializer(Plain):
     geometric = serializers.FloatField(allow_null=True)
     structural = serializers.JSONField()
     subsystems = serializers.JSONField()
+    counterfactual = serializers.JSONField(help_text="What the score would be if one part alone were healthy")
     assessed_at = serializers.DateTimeField(allow_null=True)
 
 

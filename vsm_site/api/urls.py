@@ -28,6 +28,7 @@ from vsm_site.api.views import (
     policies,
     recommendations,
     schedules,
+    scores,
     signals,
     steering,
     tasks,
@@ -82,6 +83,7 @@ router.register("channels", messages.ChannelViewSet, basename="channel")
 router.register("events", events.EventViewSet, basename="event")
 router.register("signals", signals.SignalViewSet, basename="signal")
 router.register("policies", policies.PolicyViewSet, basename="policy")
+router.register("emergencies", scores.EmergencyViewSet, basename="emergency")
 router.register("decisions", policies.DecisionViewSet, basename="decision")
 router.register("audit/findings", audit.FindingViewSet, basename="finding")
 router.register("audit/runs", audit.AuditRunViewSet, basename="audit-run")
@@ -123,6 +125,7 @@ urlpatterns = [
         schedules.ScheduleRunsView.as_view({"get": "list"}),
         name="schedule-runs",
     ),
+    path("v1/scores/", scores.ScoresView.as_view(), name="scores"),
     path("v1/goals/", policies.GoalsView.as_view(), name="goals"),
     path("v1/goals/<int:pk>/values/", policies.GoalValueView.as_view(), name="goal-values"),
     path("v1/identity/", policies.IdentityView.as_view(), name="identity"),

@@ -78,6 +78,8 @@ def field_of(term: Term) -> forms.Field:
     if term.kind == "text":
         widget = forms.Textarea(attrs={"rows": 3}) if term.most > 500 else forms.TextInput()
         return forms.CharField(max_length=term.most, widget=widget, **common)
+    if term.kind == "plan":
+        return forms.JSONField(widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}), **common)
     if term.kind == "date":
         widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
         return forms.DateField(widget=widget, **common)
@@ -89,7 +91,9 @@ def field_of(term: Term) -> forms.Field:
 
 
 def _meant(term: Term, value: Any) -> Any:
-    return value.isoformat() if term.kind == "date" and value else "" if term.kind == "date" else value
+    if term.kind == "date":
+        return value.isoformat() if value else ""
+    return value or [] if term.kind == "plan" else value
 
 
 class GoalValueForm(RefusableMixin, forms.Form):

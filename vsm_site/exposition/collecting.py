@@ -20,6 +20,7 @@ def families(shown: Iterable[System], *, now: float) -> list[Family]:
     scope = scope_of(shown, now=now)
     found = [
         *systems.assessed(scope),
+        *systems.scored(scope),
         *systems.counted(scope),
         *systems.signals(scope),
         *systems.messages(scope),

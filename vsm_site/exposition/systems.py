@@ -12,7 +12,8 @@ from django.utils import timezone
 from alerts.checks.queries import counts as check_counts
 from alerts.models import Alert
 from subsystems.algedonic import queries as algedonic
-from subsystems.health.models import Assessment
+from subsystems.health.models import Assessment, ScoreSheet
+from subsystems.health.scores import DEFINITIONS
 from subsystems.messaging.queries import message_totals
 from subsystems.s1_operations.models import Unit
 from subsystems.telemetry.families import Family, counter, gauge
@@ -44,6 +45,16 @@ def assessed(scope: Scope) -> Iterator[Family]:
             _fill_card(cards, slug, name, found.get("measures") or {})
     yield from (score, overall, structural, health, ratio, *cards.values())
     yield from _lag(cards.get(f"vsm_system2_{LAG}"))
+
+
+def scored(scope: Scope) -> Iterator[Family]:
+    """Yield the scores of the cards (3.7); what is unknown is absent."""
+    found = {each.name: gauge(each.gauge, f"{each.means} ({each.unit}).", "system") for each in DEFINITIONS}
+    sheets = ScoreSheet.objects.filter(system_id__in=scope.systems, at__gte=scope.moment - FRESH_ASSESSMENT)
+    for sheet in sheets.order_by("system_id"):
+        for name, family in found.items():
+            family.add(sheet.body.get(name, {}).get("value"), scope.systems[sheet.system_id])
+    yield from found.values()
 
 
 def _newest(scope: Scope) -> dict[str, Assessment]:

@@ -68,8 +68,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(max_length=20)),
-                ('name', models.SlugField(blank=True, max_length=80)),
+                ('name', models.CharField(blank=True, max_length=80)),
                 ('made_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('handed_version', models.PositiveIntegerField(default=0, editable=False)),
             ],
             options={
                 'verbose_name_plural': 'policies',

@@ -52,6 +52,8 @@ LISTS = {
     "dead-letters": "api:dead-letter-list",
     "channels": "api:channel-list",
     "events": "api:event-list",
+    "scores": "api:scores",
+    "emergencies": "api:emergency-list",
     "policies": "api:policy-list",
     "goals": "api:goals",
     "identity": "api:identity",

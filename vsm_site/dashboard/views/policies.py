@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.queries import systems_for
+from subsystems.s3_control.acts import ACTS
 from subsystems.s5_policy import amending, deciding, queries
 from subsystems.s5_policy.models import Decision, Policy
 from subsystems.s5_policy.terms import TERMS, Kind, Terms
@@ -41,8 +42,11 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     now = timezone.now()
     known = {row.kind: row for row in queries.policies().filter(system=place.system, name="")}
     shown = [_shown(terms, known.get(terms.kind), now) for terms in TERMS.values() if not terms.many]
+    said = queries.said_of(place.system, Kind.ACTING, now=now)
+    usual = TERMS[Kind.ACTING].defaults
+    acts = [(name, {**usual, **said.get(name, {})}, name in said) for name in ACTS]
     return page(
-        request, place, "dashboard/policy.html", tab="policy", policies=shown,
+        request, place, "dashboard/policy.html", tab="policy", policies=shown, acts=acts,
         changes=queries.versions_of(place.system)[:20],
     )  # fmt: skip
 
@@ -55,6 +59,15 @@ def one(request: HttpRequest, place: Place, kind: str) -> HttpResponse:
 
 
 @in_system
+def act(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+    """Show and change who decides about acts of one kind."""
+    if name not in ACTS:
+        raise Http404("There is no such kind of act.")
+    found = queries.policies().filter(system=place.system, kind=Kind.ACTING, name=name).first()
+    return _edit(request, place, TERMS[Kind.ACTING], found, name)
+
+
+@in_system
 def named(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Show and change a goal or a value."""
     policy = get_object_or_404(queries.policies(), pk=pk, system__in=place.systems)
@@ -63,13 +76,15 @@ def named(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
         raise Http404("There are no such policies any more.")
     if not policy.name:
         return redirect(f"/dashboard/policy/{policy.kind}/{place.query}")
-    return _edit(request, place, TERMS[Kind(policy.kind)], policy)
+    return _edit(request, place, TERMS[Kind(policy.kind)], policy, policy.name)
 
 
 @in_system
 def add(request: HttpRequest, place: Place, kind: str) -> HttpResponse:
     """Make a goal or a value."""
     refuse_others(request, place)
+    if kind == Kind.ACTING:
+        raise Http404("The kinds of acts are given.")
     return _edit(request, place, _terms(kind, many=True), None)
 
 
@@ -179,18 +194,19 @@ def _shown(terms: Terms, policy: Policy | None, now: Any) -> dict[str, Any]:
     return {"terms": terms, "body": body, "fields": fields}
 
 
-def _edit(request: HttpRequest, place: Place, terms: Terms, policy: Policy | None) -> HttpResponse:
+def _edit(request: HttpRequest, place: Place, terms: Terms, policy: Policy | None, name: str = "") -> HttpResponse:
     body = queries.policy_body(policy, now=timezone.now()) if policy else None
     newest = {**body, **_newest(policy)} if policy and body else None
     form = PolicyForm(terms, place.system, newest, request.POST or None)
     if request.method == "POST":
         refuse_others(request, place)
-        made = _amended(request, place, form, policy) if form.is_valid() else None
+        made = _amended(request, place, form, name) if form.is_valid() else None
         if made is not None:
             messages.success(request, f"{terms.title}: saved.")
             return redirect(f"{_address(terms.kind, made)}{place.query}")
     return page(
-        request, place, "dashboard/policy_edit.html", tab=_tab(terms), terms=terms, policy=policy, body=body, form=form,
+        request, place, "dashboard/policy_edit.html", tab=_tab(terms), terms=terms, policy=policy, name=name, body=body,
+        form=form,
         versions=policy.versions.all() if policy else [], governs=governs(request, place), now=timezone.now(),
         status=400 if form.is_bound else 200,
     )  # fmt: skip
@@ -208,13 +224,12 @@ def _newest(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _amended(request: HttpRequest, place: Place, form: PolicyForm, policy: Policy | None) -> Policy | None:
+def _amended(request: HttpRequest, place: Place, form: PolicyForm, name: str) -> Policy | None:
     kind, by = form.terms.kind, person(request)
     about = form.about()
     try:
-        if form.terms.many and policy is None:
+        if form.terms.many and not name:
             return amending.add(place.system, kind, form.given(), by=by, **{**about, "expected": None})
-        name = policy.name if policy else ""
         return amending.amend(place.system, kind, form.given(), by=by, name=name, **about).policy
     except Refused as error:
         form.take(error)

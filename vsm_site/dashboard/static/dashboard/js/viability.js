@@ -79,7 +79,8 @@ function makeCard(card) {
   return el("article", { class: "panel card" },
     el("h2", {}, el("a", { href: `/dashboard/systems/${card.slug}/${config.query}` }, `${card.slug.toUpperCase()} ${config.titles[card.slug]}`)),
     el("div", { class: "card-head" }, el("span", { class: "card-score" }), badge("unknown")),
-    el("p", { class: "quiet reason" }), el("dl", { class: "facts" }));
+    el("p", { class: "quiet reason" }), el("dl", { class: "facts" }),
+    el("p", { class: "quiet explained" }, el("a", { href: `/dashboard/scores/${config.query}#${card.slug}` }, "Scores", el("span", { class: "visually-hidden" }, ` of ${card.slug.toUpperCase()}, explained`))));
 }
 
 function updateCard(node, card) {

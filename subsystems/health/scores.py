@@ -1,0 +1,156 @@
+"""The scores of the five cards: what each means, and how it is made from what was measured (requirements 3.5, 3.7).
+
+A score without its inputs is unknown and says what is missing. Nothing here is a constant that looks like a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from subsystems.kernel.health import mean_known
+
+OVERALL = "overall"
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a score is called, on whose card it stands, and what it means."""
+
+    name: str
+    card: str  # s1 to s5, overall
+    title: str
+    means: str
+    unit: str = "0 to 1"
+
+    @property
+    def gauge(self) -> str:
+        """Return the metric under which it is shown."""
+        card = OVERALL if self.card == OVERALL else f"system{self.card.removeprefix('s')}"
+        return f"vsm_{card}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score (None: unknown), in words where it comes from, and the numbers that it was made from."""
+
+    value: float | None
+    reason: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {"value": self.value, "reason": self.reason, "inputs": dict(self.inputs)}
+
+
+DEFINITIONS: tuple[Definition, ...] = (
+    Definition("allocation_efficiency", "s3", "Allocation efficiency",
+               "1 − Σ|allocated − used| / Σ allocated, over the pools of all workers in the last five minutes"),
+    Definition("audit_compliance", "s3", "Audit compliance",
+               "Mean of the fleets' scores in the configuration audit: each is 1 less what its open findings weigh"),
+    Definition("optimisation_score", "s3", "Optimisation score",
+               "Realised over predicted benefit of applied recommendations, mean of 30 days"),
+    Definition("channel_utilisation", "s2", "Channel utilisation",
+               "Open messages of the fullest channel over its room; the channels are the whole platform's"),
+    Definition("goal_progress", "s5", "Goal progress",
+               "Mean by weight of (value − baseline) / (target − baseline), of the goals whose value is known"),
+    Definition("decision_quality", "s5", "Decision quality",
+               "Decisions of 90 days whose outcome met its criterion, over those reviewed"),
+    Definition("decision_coverage", "s5", "Coverage of reviews",
+               "Decisions of 90 days that were reviewed, over those whose review fell due"),
+    Definition("identity_alignment", "s5", "Identity alignment",
+               "Share by weight of policies in force and decisions of 90 days that serve a declared value, people say"),
+    Definition("s3_s4_balance", "s5", "Balance of S3 and S4",
+               "The lesser of their varieties over the greater (Beer's second axiom)"),
+    Definition("s3_s4_residual", "s5", "Residual left to S5",
+               "Of the difference of these varieties, what the variety of S5 does not absorb (third axiom)", "bits"),
+    Definition("viability_index", OVERALL, "Viability index", "The viability score of the last assessment"),
+    Definition("recursion_depth", OVERALL, "Recursion depth", "Levels of systems below this one", "levels"),
+    Definition("adaptation_rate", OVERALL, "Adaptation rate",
+               "Recommendations of 30 days that were carried out, over all that were made"),
+    Definition("adaptation_lead_seconds", OVERALL, "Adaptation lead time",
+               "Median time of these from the measurement that they rest on until they were applied", "seconds"),
+    Definition("autonomy_level", OVERALL, "Autonomy level",
+               "Pains of S1 of the last 24 hours that ended without an act of steering meanwhile, over all that ended"),
+)  # fmt: skip
+BY_NAME = {each.name: each for each in DEFINITIONS}
+
+
+def share(part: int, whole: int, *, words: str, nothing: str, **inputs: Any) -> Scored:
+    """Return *part* of *whole*; without a whole it is unknown, for the reason *nothing*."""
+    if not whole:
+        return Scored(None, nothing, inputs)
+    return Scored(part / whole, f"{part} of {whole} {words}.", inputs)
+
+
+def allocation_efficiency(pools: Sequence[tuple[float, float]]) -> Scored:
+    """Return 1 - sum|allocated - used| / sum allocated; *pools* are (allocated, used) of each worker (3.7)."""
+    allocated = math.fsum(size for size, _ in pools)
+    inputs = {"pools": len(pools), "allocated": round(allocated, 3)}
+    if allocated <= 0:
+        return Scored(None, "No worker told the size of its pool in the last five minutes.", inputs)
+    apart = math.fsum(abs(size - used) for size, used in pools)
+    inputs["used"] = round(math.fsum(used for _, used in pools), 3)
+    words = f"{inputs['used']:g} of {allocated:g} processes were at work on average, in {len(pools)} pools."
+    return Scored(max(0.0, 1 - apart / allocated), words, inputs)
+
+
+def audit_compliance(fleets: Mapping[str, float | None]) -> Scored:
+    """Return the mean score of the audited fleets; one that was never audited is no good one."""
+    known = [score for score in fleets.values() if score is not None]
+    inputs = {"fleets": len(fleets), "audited": len(known)}
+    if not known:
+        return Scored(None, "No fleet has been audited.", inputs)
+    return Scored(mean_known(known), f"{len(known)} of {len(fleets)} fleets are audited.", inputs)
+
+
+def channel_utilisation(channels: Mapping[str, float]) -> Scored:
+    """Return the utilisation of the fullest channel (second principle: below 1)."""
+    if not channels:
+        return Scored(None, "Nobody has counted the messages yet.")
+    fullest = max(channels, key=lambda name: channels[name])
+    inputs = {name: round(value, 6) for name, value in channels.items()}
+    return Scored(channels[fullest], f"The {fullest} channel is the fullest.", inputs)
+
+
+def depth(system: int, parents: Mapping[int, int | None]) -> int:
+    """Return how many levels of systems there are below *system*; a loop ends where it closes."""
+    children: dict[int, list[int]] = {}
+    for each, parent in parents.items():
+        if parent is not None:
+            children.setdefault(parent, []).append(each)
+    level, seen, here = 0, {system}, [system]
+    while here := [child for each in here for child in children.get(each, ()) if child not in seen]:
+        seen.update(here)
+        level += 1
+    return level
+
+
+def autonomy(ended: Sequence[Span], acts: Iterable[datetime]) -> Scored:
+    """Return the share of *ended* troubles in which nobody steered from above (001-19, 3.5)."""
+    moments = sorted(acts)
+    left = sum(not _any_between(moments, began, over) for began, over in ended)
+    return share(
+        left, len(ended), words="pains of S1 ended without an act of steering meanwhile",
+        nothing="No pain of S1 ended in the last 24 hours.", ended=len(ended), acts=len(moments),
+    )  # fmt: skip
+
+
+def _any_between(moments: Sequence[datetime], began: datetime, over: datetime) -> bool:
+    return any(began <= moment <= over for moment in moments)
+
+
+def adaptation(proposed: int, implemented: int, leads: Sequence[float]) -> tuple[Scored, Scored]:
+    """Return implemented over proposed adaptations, and the median seconds from detection to implementation (3.5)."""
+    rate = share(
+        implemented, proposed, words="recommendations of 30 days were carried out",
+        nothing="Nothing was recommended in the last 30 days.", proposed=proposed, implemented=implemented,
+    )  # fmt: skip
+    if not leads:
+        return rate, Scored(None, "No recommendation of the last 30 days was carried out.", {"measured": 0})
+    return rate, Scored(median(leads), f"Median of {len(leads)}.", {"measured": len(leads)})
