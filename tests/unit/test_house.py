@@ -31,7 +31,6 @@ DOORS = {
     "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py", "advising.py",
-    "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py",
     "amending.py", "deciding.py", "responding.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
