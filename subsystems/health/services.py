@@ -23,9 +23,9 @@ from subsystems.messaging.services import fact, publish
 from subsystems.messaging.slots import slot_once
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Unit
+from subsystems.s5_policy import amending, responding
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
-from subsystems.s5_policy import amending, responding
 
 PERIOD_SECONDS = 30  # 002-28
 KEEP = timedelta(days=7)  # 002-48
@@ -64,7 +64,6 @@ def assess_slot(*, now: datetime) -> list[Assessment]:
         if slot is None:
             return []
         keep_unit_scores(now)
-        return [made for system in System.objects.all() if (made := assess(system, slot, now=now))]
         systems = list(System.objects.all())
         for system in systems:
             amending.hand_down(system, now=now)  # what S5 permits from now on
@@ -103,7 +102,6 @@ def keep_unit_scores(now: datetime) -> None:
         record(batch, system_id=system_id, now=at)
 
 
-def _judged(system: System, slot: int, now: datetime) -> Assessment:
 def _judged(system: System, slot: int, now: datetime) -> tuple[Assessment, dict[str, Scored]]:
     measured = queries.measure(system, now=now)
     found = measured.vitals
