@@ -9,10 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.db.models import Count, F, Min, Q
+from django.db.models.functions import Mod
 
 from subsystems.algedonic.models import Signal
 from subsystems.algedonic.queries import lane_state
 from subsystems.health import scores
+from subsystems.health.foretelling import STEP_SECONDS, STEPS, foretell
 from subsystems.health.scores import Scored
 from subsystems.health.viability import Check
 from subsystems.kernel.errors import TransientError
@@ -24,10 +27,12 @@ from subsystems.recursion.queries import ROOT_SLUG
 from subsystems.s3_control.audit.queries import audits
 from subsystems.s3_control.models import Action, Recommendation
 from subsystems.s3_control.queries import optimisation_score
+from subsystems.s4_intelligence.patterns.models import Pattern, PatternDetection
 from subsystems.s5_policy import goals
 from subsystems.s5_policy import queries as s5
 from subsystems.s5_policy.balance import Balance, balance
 from subsystems.telemetry import queries as telemetry
+from subsystems.variety.models import Reading
 from subsystems.variety.queries import FRESH_SECONDS, latest_readings
 
 logger = logging.getLogger(__name__)
@@ -45,11 +50,13 @@ class Asked:
     system: System
     now: datetime
     viability: float | None
+    sources: int
+    heard: int
 
 
-def gauge(system: System, *, viability: float | None, now: datetime) -> dict[str, Scored]:
+def gauge(system: System, *, viability: float | None, sources: int, heard: int, now: datetime) -> dict[str, Scored]:
     """Return every score of *system* by name, in the order of their definitions."""
-    asked = Asked(system, now, viability)
+    asked = Asked(system, now, viability, sources, heard)
     found: dict[str, Scored] = {}
     for source in SOURCES:
         found |= source(asked)
@@ -101,6 +108,40 @@ def _loop(asked: Asked) -> dict[str, Scored]:
     leads = [(applied - (measured or made)).total_seconds() for made, measured, applied in found if applied]
     rate, lead = scores.adaptation(len(found), len(leads), leads)
     return {"optimisation_score": optimisation, "adaptation_rate": rate, "adaptation_lead_seconds": lead}
+
+
+def _environment(asked: Asked) -> dict[str, Scored]:
+    awareness = scores.share(
+        asked.heard, asked.sources, words="sources were heard on schedule", nothing="No source is configured.",
+        sources=asked.sources, heard=asked.heard,
+    )  # fmt: skip
+    return {"environment_awareness": awareness, "predicted_variety_ratio": _foretold(asked)}
+
+
+def _foretold(asked: Asked) -> Scored:
+    since = asked.now.timestamp() - STEPS * STEP_SECONDS
+    rows = Reading.objects.filter(system=asked.system, at__gte=since).annotate(rest=Mod(F("slot"), STEP_SECONDS))
+    kept = rows.filter(rest=0).order_by("slot").values_list("slot", "figures")
+    ratios = {slot: figures.get("ratio") for slot, figures in kept}
+    return foretell(ratios, now=asked.now.timestamp())
+
+
+def _patterns(asked: Asked) -> dict[str, Scored]:
+    enabled = Pattern.objects.filter(system=asked.system, enabled=True)
+    rows = PatternDetection.objects.filter(system=asked.system)
+    counts = rows.aggregate(
+        held=Count("pk", filter=Q(level=PatternDetection.Level.ACT, acted_at__gt=asked.now - DAY)),
+        true=Count("pk", filter=Q(verdict=PatternDetection.Verdict.TRUE, began_at__gt=asked.now - MONTH)),
+        false=Count("pk", filter=Q(verdict=PatternDetection.Verdict.FALSE, began_at__gt=asked.now - MONTH)),
+    )
+    told = enabled.aggregate(n=Count("pk"), since=Min("created_at"))
+    return {
+        "pattern_detection_rate": scores.detection_rate(told["n"], told["since"], counts["held"], now=asked.now),
+        "pattern_precision": scores.share(
+            counts["true"], counts["true"] + counts["false"], words="judged detections were confirmed",
+            nothing="Nobody judged a detection of the last 30 days.", confirmed=counts["true"], false=counts["false"],
+        ),
+    }  # fmt: skip
 
 
 def _policy(asked: Asked) -> dict[str, Scored]:
@@ -180,7 +221,7 @@ def _autonomy(asked: Asked) -> Scored:
 
 
 SOURCES: list[Callable[[Asked], dict[str, Scored]]] = [
-    _channels, _allocation, _audits, _loop, _policy, _balance, _overall,
+    _channels, _allocation, _audits, _loop, _environment, _patterns, _policy, _balance, _overall,
 ]  # fmt: skip
 
 

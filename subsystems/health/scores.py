@@ -57,6 +57,14 @@ DEFINITIONS: tuple[Definition, ...] = (
                "Realised over predicted benefit of applied recommendations, mean of 30 days"),
     Definition("channel_utilisation", "s2", "Channel utilisation",
                "Open messages of the fullest channel over its room; the channels are the whole platform's"),
+    Definition("environment_awareness", "s4", "Environment awareness",
+               "Sources outside that were heard on schedule, over those configured"),
+    Definition("pattern_detection_rate", "s4", "Pattern detection rate",
+               "Event patterns that held in full in the last 24 hours, an hour", "an hour"),
+    Definition("pattern_precision", "s4", "Precision of patterns",
+               "Detections of 30 days that people confirmed, over those they judged"),
+    Definition("predicted_variety_ratio", "s4", "Variety ratio in an hour",
+               "What the ratio of operation to environment will be, foretold from twelve hours", "ratio"),
     Definition("goal_progress", "s5", "Goal progress",
                "Mean by weight of (value − baseline) / (target − baseline), of the goals whose value is known"),
     Definition("decision_quality", "s5", "Decision quality",
@@ -116,6 +124,15 @@ def channel_utilisation(channels: Mapping[str, float]) -> Scored:
     fullest = max(channels, key=lambda name: channels[name])
     inputs = {name: round(value, 6) for name, value in channels.items()}
     return Scored(channels[fullest], f"The {fullest} channel is the fullest.", inputs)
+
+
+def detection_rate(patterns: int, since: datetime | None, held: int, *, now: datetime) -> Scored:
+    """Return how many patterns held in full an hour, over the last 24 hours or as long as there are any (3.7)."""
+    inputs = {"patterns": patterns, "held": held}
+    if not patterns or since is None:
+        return Scored(None, "No pattern is looked for.", inputs)
+    hours = max(1.0, min(24.0, (now - since).total_seconds() / 3600))
+    return Scored(held / hours, f"{held} in {hours:.0f} hours, of {patterns} patterns.", inputs)
 
 
 def depth(system: int, parents: Mapping[int, int | None]) -> int:

@@ -108,7 +108,8 @@ def _judged(system: System, slot: int, now: datetime) -> tuple[Assessment, dict[
     judged = viability.judge({each: found[each].score for each in Subsystem}, queries.rules(system))
     proofs = gauging.proofs(system, now=now)
     checks = vitals.checklist(found, measured.units, measured.cycles, now=now.timestamp(), proofs=proofs)
-    scored = gauging.gauge(system, viability=judged.score, now=now)
+    outside = found[Subsystem.S4].measures
+    scored = gauging.gauge(system, viability=judged.score, sources=outside["sources"], heard=outside["heard"], now=now)
     details = {
         **queries.details(system, measured, now=now),
         "states": [str(state) for state in cycle.walk(judged.overall_health)],

@@ -10,6 +10,7 @@ import pytest
 from subsystems.health import scores
 from subsystems.health.counterfactual import improvements, of_parts
 from subsystems.health.cycle import BRANCHES, State, walk
+from subsystems.health.foretelling import foretell
 from subsystems.health.scores import DEFINITIONS
 from subsystems.health.viability import WEIGHTS, Rules, judge
 from subsystems.kernel.health import Health
@@ -89,6 +90,49 @@ def test_autonomy_is_what_ended_without_anybody_steering() -> None:
 def test_depth_counts_the_levels_below(parents: dict[int, int | None], expected: int) -> None:
     """Recursion depth is of the tree from this node."""
     assert scores.depth(1, parents) == expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "since", "held", "expected"),
+    [
+        pytest.param(2, NOON - timedelta(days=9), 12, 0.5, id="over a day"),
+        pytest.param(2, NOON - timedelta(hours=6), 12, 2.0, id="as long as there are any"),
+        pytest.param(2, NOON, 3, 3.0, id="an hour at least"),
+        pytest.param(0, None, 0, None, id="no pattern"),
+    ],
+)
+def test_detections_are_counted_by_the_hour(
+    patterns: int, since: datetime | None, held: int, expected: float | None
+) -> None:
+    """None in a day of looking is 0; none because nobody looks is unknown."""
+    assert scores.detection_rate(patterns, since, held, now=NOON).value == expected
+
+
+def readings(*ratios: float | None) -> dict[int, float | None]:
+    """Return ratios read every five minutes, the last one now."""
+    last = int(NOON.timestamp())
+    return {last - 300 * at: ratio for at, ratio in enumerate(reversed(ratios))}
+
+
+def test_the_ratio_in_an_hour_follows_its_trend() -> None:
+    """Requirement 001-30: a ratio that falls steadily is foretold lower, with its interval and its skill."""
+    falling = [2.0 - 0.01 * step for step in range(144)]
+
+    found = foretell(readings(*falling), now=NOON.timestamp())
+
+    assert found.value is not None
+    assert 0.35 < found.value < 0.57
+    assert found.inputs["low_80"] <= found.value <= found.inputs["high_80"]
+    assert (found.inputs["used"], found.inputs["skill_vs_naive"] > 0) == ("ensemble", True)
+
+
+def test_what_was_hardly_read_is_not_foretold() -> None:
+    """Nineteen readings, or old ones, tell nothing."""
+    few = foretell(readings(*[1.0] * 19), now=NOON.timestamp())
+    old = foretell(readings(*[1.0] * 144), now=NOON.timestamp() + 86_400)
+
+    assert (few.value, old.value, old.inputs["n"]) == (None, None, 0)
+    assert few.reason.startswith("19 readings")
 
 
 def scored(**changed: float | None) -> dict[Subsystem, float | None]:
