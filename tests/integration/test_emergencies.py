@@ -175,6 +175,22 @@ def test_known_scores_are_gauges_and_unknown_ones_absent(system: System) -> None
     assert found["vsm_system5_decision_quality"] == []
 
 
+def test_the_page_explains_what_is_known_and_what_is_not(client: Client, system: System) -> None:
+    """With the inputs, and what would raise viability most."""
+    now = timezone.now()
+    make_unit("u", state="active", score=0.3, last_seen_at=now)
+    amending.add(system, "value", {"title": "Care"}, by=None, reason="y")
+    amending.amend(system, "viability", {"weight_s1": 0.4}, by=None, reason="y", values=["care"], now=now)
+    services.assess(system, int(now.timestamp()), now=now)
+    client.force_login(make_user(role="viewer"))
+
+    page = client.get("/dashboard/scores/").content.decode()
+
+    assert "items 1, tagged 1, judged 0" in page
+    assert "No goal is set." in page
+    assert "If this alone were healthy" in page
+
+
 def test_scores_of_another_tenant_are_not_shown(client: Client, system: System) -> None:
     """The page, the API."""
     make_system("theirs")

@@ -26,10 +26,11 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     body = scores_body(place.system)
     viability = viability_body(place.system)
     titles = {"overall": "The whole", **{str(key): f"{key.upper()} {title}" for key, title in TITLES.items()}}
+    explained = [{**each, "parts": list(each["inputs"].items())} for each in body["scores"]]
     cards = [
         {
             "card": card, "title": title, "vital": viability["subsystems"].get(card),
-            "scores": [each for each in body["scores"] if each["card"] == card],
+            "scores": [each for each in explained if each["card"] == card],
         }
         for card, title in titles.items()
     ]  # fmt: skip
