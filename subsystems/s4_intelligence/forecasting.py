@@ -19,7 +19,7 @@ from subsystems.s4_intelligence.smoothing import Settings, settings, smooth
 
 MIN_SAMPLES = 20
 MIN_COMPARED = 8  # forecasts of the past without which no skill is known
-STOPS = 24
+STOPS, LATE_STOPS = 16, 8  # over the whole past, and more in its last quarter for the sake of young series
 KNOTS = 8  # horizons that are compared; the others lie between
 CHUNK = 256  # series at once: bounds the memory
 SHARES = (0.80, 0.95)  # of the future that the two intervals are to hold
@@ -78,7 +78,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         first = min(max(MIN_SAMPLES // 2, self.length // 3), max(self.length - 2, 0))
-        stops = np.unique(np.linspace(first, max(self.length - 2, 0), STOPS).astype(np.int64))
+        end = max(self.length - 2, 0)
+        spread = [np.linspace(first, end, STOPS), np.linspace(max(first, end - self.length // 4), end, LATE_STOPS)]
+        stops = np.unique(np.concatenate(spread).astype(np.int64))
         knots = np.unique(np.round(np.geomspace(1, self.horizon, min(KNOTS, self.horizon))).astype(np.int64))
         object.__setattr__(self, "stops", stops)
         object.__setattr__(self, "knots", knots)
@@ -108,20 +110,20 @@ def _forecast(values: Floats, plan: Plan, floor: Floats) -> Forecasts:
     origin, scale = _units(values)
     scaled = (values - origin[:, None]) / scale[:, None]
     truth = _truth(scaled, plan)
-    members = list(_members(scaled, plan))
-    early = np.arange(len(plan.stops)) < len(plan.stops) // 2
+    early, late = _halves(scaled, plan)
+    members = list(_members(scaled, plan, early))
     learnt, _ = _weights(members, truth, early)
     trial = _mixed(members, learnt)
     naive = members[0].at_stops
-    error, compared = _error(trial, truth, ~early)
-    naive_error, _ = _error(naive, truth, ~early)
+    error, compared = _error(trial, truth, late)
+    naive_error, _ = _error(naive, truth, late)
     skill = np.divide(naive_error - error, naive_error, out=np.full(len(values), np.nan), where=naive_error > 0)
     # Naive is beaten only by what stands on enough forecasts; and what is not known to be better is not used.
     better = (compared >= MIN_COMPARED) & (np.nan_to_num(skill, nan=-1.0) > 0)
-    final, best = _weights(members, truth, np.ones(len(early), np.bool_))
+    final, best = _weights(members, truth, early | late)
     mean = np.where(better[:, None], _mixed_end(members, final), members[0].at_end)
-    wrong = np.where(better[:, None, None], trial, naive) - truth
-    wrong[:, early] = np.where(better[:, None, None], _mixed(members, final), naive)[:, early] - truth[:, early]
+    ensemble = np.where(late[:, :, None], trial, _mixed(members, final))
+    wrong = np.where(better[:, None, None], ensemble, naive) - truth
     half = [_half_widths(wrong, plan, share) for share in SHARES]
     known = (counts(values) >= MIN_SAMPLES) & np.isfinite(mean).all(axis=1)
     names = np.array([member.name for member in members])
@@ -163,15 +165,23 @@ def _truth(values: Floats, plan: Plan) -> Floats:
     return np.where(place < plan.length, came, np.nan)
 
 
-def _members(values: Floats, plan: Plan) -> list[Member]:
+def _halves(values: Floats, plan: Plan) -> tuple[Bools, Bools]:
+    """Return the earlier and the later half of the stops of each row (series, stops), after its first value."""
+    begun = np.maximum.accumulate(np.isfinite(values), axis=1)[:, plan.stops]
+    place = np.cumsum(begun, axis=1)
+    early = begun & (place <= begun.sum(axis=1, keepdims=True) // 2)
+    return early, begun & ~early
+
+
+def _members(values: Floats, plan: Plan, early: Bools) -> list[Member]:
     carried = _carried(values)
     stay = np.repeat(carried[:, plan.stops, None], len(plan.knots), axis=2)
     found = [Member(NAIVE, stay, np.repeat(carried[:, -1:], plan.horizon, axis=1))]
-    found.append(_smoothed("level", values, plan, LEVELS, 0))
-    found.append(_smoothed("trend", values, plan, SLOPES, 0))
+    found.append(_smoothed("level", values, plan, early, LEVELS, 0))
+    found.append(_smoothed("trend", values, plan, early, SLOPES, 0))
     for period in plan.periods:
         found.append(_last_period(values, plan, period))
-        found.append(_smoothed(f"season of {period}", values, plan, SEASONS, period))
+        found.append(_smoothed(f"season of {period}", values, plan, early, SEASONS, period))
     return found
 
 
@@ -200,26 +210,26 @@ def _last_period(values: Floats, plan: Plan, period: int) -> Member:
     return Member(f"last period of {period}", at_stops, ahead(length - 1, np.arange(1, plan.horizon + 1)))
 
 
-def _smoothed(name: str, values: Floats, plan: Plan, tried: Settings, period: int) -> Member:
+def _smoothed(name: str, values: Floats, plan: Plan, early: Bools, tried: Settings, period: int) -> Member:
     """Return for each row the settings that were least wrong at the earlier stops."""
     told = smooth(values, tried, period=period, stops=plan.stops, knots=plan.knots, horizon=plan.horizon)
-    truth, early = _truth(values, plan), len(plan.stops) // 2
-    enough = plan.stops >= 2 * period  # a season is not known before it has been seen twice
-    at_stops = np.where(enough[None, None, :, None], told.at_stops, np.nan)
-    wrong = np.abs(at_stops - truth)[:, :, :early]
-    if not enough[:early].any():
-        wrong = np.abs(at_stops - truth)
-    heard = np.isfinite(wrong)
+    begun = np.argmax(np.isfinite(values), axis=1)
+    enough = plan.stops[None, :] >= begun[:, None] + 2 * period  # a season is not known before it has been seen twice
+    at_stops = np.where(enough[None, :, :, None], told.at_stops, np.nan)
+    wrong = np.abs(at_stops - _truth(values, plan))
+    first = early | ~(early & enough).any(axis=1, keepdims=True)  # where it was never known early, all stops count
+    heard = np.isfinite(wrong) & first[None, :, :, None]
     total = np.where(heard, wrong, 0.0).sum(axis=(2, 3))
     mean = np.divide(total, heard.sum(axis=(2, 3)), out=np.full(total.shape, np.inf), where=heard.any(axis=(2, 3)))
     chosen, rows = mean.argmin(axis=0), np.arange(len(values))
-    return Member(name, at_stops[chosen, rows], told.at_end[chosen, rows])
+    at_end = np.where((values.shape[1] >= begun + 2 * period)[:, None], told.at_end[chosen, rows], np.nan)
+    return Member(name, at_stops[chosen, rows], at_end)
 
 
 def _error(told: Floats, truth: Floats, where: Bools) -> tuple[Floats, Ids]:
-    """Return the mean absolute error of each row at some stops, and of how many forecasts."""
-    wrong = np.abs(told - truth)[:, where]
-    heard = np.isfinite(wrong)
+    """Return the mean absolute error of each row at some of its stops, and of how many forecasts."""
+    wrong = np.abs(told - truth)
+    heard = np.isfinite(wrong) & where[:, :, None]
     n = heard.sum(axis=(1, 2))
     total = np.where(heard, wrong, 0.0).sum(axis=(1, 2))
     return np.divide(total, n, out=np.full(len(told), np.nan), where=n > 0), n

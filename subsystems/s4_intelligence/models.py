@@ -1,5 +1,10 @@
-"""Rows of S4."""
+"""What S4 foretells of each series, what it found unusual or going somewhere, and its event patterns."""
 
+from __future__ import annotations
+
+from django.db import models
+
+from subsystems.recursion.models import System
 from subsystems.s4_intelligence.patterns.models import (
     Pattern,
     PatternCell,
@@ -7,6 +12,81 @@ from subsystems.s4_intelligence.patterns.models import (
     PatternEngine,
     PatternInput,
 )
+from subsystems.telemetry.models import Series
 
 # Models of a package within the room: Django finds what this module names.
-__all__ = ["Pattern", "PatternCell", "PatternDetection", "PatternEngine", "PatternInput"]
+__all__ = ["Finding", "Forecast", "Pattern", "PatternCell", "PatternDetection", "PatternEngine", "PatternInput"]
+
+
+class Forecast(models.Model):
+    """The newest forecast of one series over one span, and how earlier ones fared once their future had come.
+
+    *held_body* is the forecast that waits for its whole span to pass; then it is compared with what came, and the
+    newest takes its place. So each value is judged once, by a forecast that could not know it.
+    """
+
+    class Span(models.TextChoices):
+        HOUR = "hour"
+        DAYS = "days"
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="forecasts")
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="forecasts")
+    span = models.CharField(max_length=4, choices=Span.choices)
+    slot = models.BigIntegerField(help_text="Epoch seconds up to which the past was known")
+    step_seconds = models.IntegerField()
+    used = models.CharField(max_length=10, help_text="ensemble, or naive where nothing was better than that")
+    best = models.CharField(max_length=30, help_text="The member of the ensemble that weighs most")
+    skill = models.FloatField(null=True, help_text="1 - error / error of naive, over the back-test; of the ensemble")
+    error = models.FloatField(null=True)
+    naive_error = models.FloatField(null=True)
+    compared = models.IntegerField(default=0)
+    body = models.BinaryField()
+
+    held_slot = models.BigIntegerField(null=True)
+    held_body = models.BinaryField(null=True)
+    held_from = models.FloatField(null=True, help_text="The last value before it: what naive would have said")
+    judged = models.IntegerField(default=0, help_text="Values that came and were compared")
+    judged_error = models.FloatField(default=0.0)
+    judged_naive_error = models.FloatField(default=0.0)
+    judged_in80 = models.IntegerField(default=0)
+    judged_in95 = models.IntegerField(default=0)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["series", "span"], name="one_forecast_per_span")]
+        indexes = [models.Index(fields=["system", "span"], name="forecast_by_system")]
+
+    def __str__(self) -> str:
+        return f"{self.series} over {self.span}"
+
+
+class Finding(models.Model):
+    """Something unusual, or a trend that is hardly chance: from when until when, and how strong at its height."""
+
+    class Kind(models.TextChoices):
+        ANOMALY = "anomaly"
+        TREND = "trend"
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="intelligence_findings")
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="intelligence_findings")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    name = models.CharField(max_length=12, help_text="The detector; of a trend its window")
+    started_at = models.BigIntegerField(help_text="Epoch seconds")
+    last_at = models.BigIntegerField()
+    ended_at = models.BigIntegerField(null=True, blank=True)
+    score = models.FloatField(help_text="Deviations at the height; of a trend its change over the window")
+    value = models.FloatField()
+    usual = models.FloatField(help_text="The median of its past")
+    p = models.FloatField(null=True, help_text="Of a trend: how probable it would be by chance")
+
+    class Meta:
+        ordering = ["-started_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["series", "kind", "name"], condition=models.Q(ended_at=None), name="one_open_finding"
+            )
+        ]
+        indexes = [models.Index(fields=["system", "ended_at", "-started_at"], name="finding_by_system")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} of {self.series}"

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from subsystems.messaging.slots import claim_slot
+from subsystems.s4_intelligence import services as foresight
 
 TICK_SECONDS, GATHER_SECONDS = 5, 30
 
@@ -28,3 +29,21 @@ def forget_detections() -> None:
     from subsystems.s4_intelligence.patterns import services
 
     services.forget(now=timezone.now())
+
+
+@shared_task(name="s4_intelligence.look", soft_time_limit=50, time_limit=55)
+def look() -> None:
+    """Look for anomalies and trends. Running twice is safe: a slot is claimed once."""
+    foresight.look_slot(now=timezone.now())
+
+
+@shared_task(name="s4_intelligence.foresee", soft_time_limit=240, time_limit=270)
+def foresee() -> None:
+    """Foretell what series will do. Running twice is safe: a slot is claimed once, and a row belongs to its series."""
+    foresight.foresee_slot(now=timezone.now())
+
+
+@shared_task(name="s4_intelligence.forget", soft_time_limit=100, time_limit=120)
+def forget() -> None:
+    """Forget what is over. Running twice is safe: the second finds nothing."""
+    foresight.forget(now=timezone.now())

@@ -52,6 +52,7 @@ PAGES = [
     "/dashboard/tasks/runs/",
     "/dashboard/sparklines/",
     "/dashboard/history/",
+    "/dashboard/intelligence/",
     "/dashboard/variety/",
     "/dashboard/variety/history/",
     "/dashboard/policy/",

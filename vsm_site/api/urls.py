@@ -21,6 +21,7 @@ from vsm_site.api.views import (
     events,
     health,
     history,
+    intelligence,
     messages,
     notices,
     on_call,
@@ -64,6 +65,8 @@ router.register("assessments", health.AssessmentViewSet, basename="assessment")
 router.register("operations", variety.OperationViewSet, basename="operation")
 router.register("variety/units", variety.UnitVarietyViewSet, basename="unit-variety")
 router.register("variety", variety.ReadingViewSet, basename="variety")
+router.register("forecasts", intelligence.ForecastViewSet, basename="forecast")
+router.register("anomalies", intelligence.AnomalyViewSet, basename="anomaly")
 router.register("alert-rules", alerts.AlertRuleViewSet, basename="alert-rule")
 router.register("alerts", alerts.AlertViewSet, basename="alert")
 router.register("checks", checks.CheckViewSet, basename="check")
@@ -113,6 +116,7 @@ urlpatterns = [
     path("v1/query/", telemetry.QueryView.as_view(), name="query"),
     path("v1/export/", telemetry.ExportView.as_view(), name="export"),
     path("v1/viability/", health.ViabilityView.as_view(), name="viability"),
+    path("v1/forecasts/accuracy/", intelligence.AccuracyView.as_view(), name="forecast-accuracy"),
     path("v1/events/verify/", events.VerifyView.as_view(), name="events-verify"),
     path("v1/events/replay/", events.ReplayView.as_view(), name="events-replay"),
     path("v1/signals/dry-run/", signals.DryRunView.as_view(), name="signals-dry-run"),

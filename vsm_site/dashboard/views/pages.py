@@ -17,6 +17,7 @@ SECTIONS = {
     "system": "overview",
     "unit": "overview",
     "variety": "variety",
+    "intelligence": "intelligence",
     "signals": "signals",
     "signal": "signals",
     "signal-add": "signals",

@@ -3,6 +3,7 @@ import { metricValue } from "./format.js";
 
 const LINES = ["--chart-1", "--chart-2", "--chart-3", "--chart-4"];
 const HEIGHT = 170;
+const BOUNDS = ["forecast", "low80", "high80", "low95", "high95"];
 const charts = new Set();
 
 function colour(name) {
@@ -10,10 +11,11 @@ function colour(name) {
 }
 
 export class Chart {
-  // *marks* are moments with a word each, drawn across.
-  constructor(box, metric, names, range, marks = []) {
-    Object.assign(this, { box, metric, names, range, marks });
-    this.data = [[], ...names.map(() => [])];
+  // *marks* are moments with a word each, drawn across. With *bands* five more columns follow those of the names: the
+  // mean of a forecast, and the ends of its intervals of 80 and 95 %.
+  constructor(box, metric, names, range, marks = [], { bands = false } = {}) {
+    Object.assign(this, { box, metric, names, range, marks, bands });
+    this.data = [[], ...names.map(() => []), ...(bands ? BOUNDS : []).map(() => [])];
     this.sizes = new ResizeObserver(() => this.fit());
     this.sizes.observe(box);
     charts.add(this);
@@ -40,8 +42,25 @@ export class Chart {
           label: name, stroke: colour(LINES[index % LINES.length]), width: 1.5, spanGaps: false, points: { show: (_, __, low, high) => high - low < 3, size: 5 },
           dash: index ? [6, 2 + index * 2] : undefined, value: (_, value) => metricValue(this.metric, value),
         })),
+        ...this.forecastLines(),
       ],
+      bands: this.forecastBands(),
     }, this.data, this.box);
+  }
+
+  forecastLines() {
+    if (!this.bands) return [];
+    const value = (_, each) => metricValue(this.metric, each);
+    const points = { show: false };
+    return BOUNDS.map((label, index) => (index ? { label, class: "bound", width: 0, points, value } : { label, stroke: colour(LINES[1]), width: 1.5, dash: [4, 3], points, value }));
+  }
+
+  // The wider interval lies under the narrower one.
+  forecastBands() {
+    if (!this.bands) return [];
+    const first = this.names.length + 1;
+    const tint = colour(LINES[1]);
+    return [{ series: [first + 4, first + 3], fill: `${tint}24` }, { series: [first + 2, first + 1], fill: `${tint}38` }];
   }
 
   mark(plot) {

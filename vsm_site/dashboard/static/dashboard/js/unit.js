@@ -1,6 +1,7 @@
 // One unit: what it is now, and a chart for each of its metrics.
 import { config, withSystem } from "./config.js";
 import { badge } from "./badge.js";
+import { withBands, worth } from "./bands.js";
 import { Chart } from "./charts.js";
 import { el, perFrame, setText } from "./dom.js";
 import { ago, epoch, metricTitle, metricValue, score, words } from "./format.js";
@@ -20,6 +21,7 @@ const live = new Live();
 const box = document.getElementById("charts");
 const panels = new Map();
 let seconds = Object.values(config.ranges)[0];
+let ahead = null; // the forecasts of this unit by metric, while they are shown
 
 class Panel {
   constructor(metric) {
@@ -65,14 +67,18 @@ class Panel {
       this.plot.replaceChildren(el("p", { class: "empty" }, "No values in this range."));
       return;
     }
-    if (!this.chart || this.shown !== names.join()) {
+    const forecast = names.length === 1 && names[0] === "" ? ahead?.get(this.metric) : undefined;
+    const shown = `${names.join()} ${Boolean(forecast)}`;
+    if (!this.chart || this.shown !== shown) {
       this.chart?.destroy();
       this.plot.replaceChildren();
-      this.chart = new Chart(this.plot, this.metric, names.map((name) => name || metricTitle(this.metric)));
-      this.shown = names.join();
+      this.chart = new Chart(this.plot, this.metric, names.map((name) => name || metricTitle(this.metric)), undefined, [], { bands: Boolean(forecast) });
+      this.shown = shown;
     }
-    this.chart.set(joined(points, Math.max(10, STEPS[seconds] ?? 60)));
-    this.chart.show(live.now() - seconds, live.now());
+    this.plot.title = forecast ? worth(forecast) : "";
+    const data = joined(points, Math.max(10, STEPS[seconds] ?? 60));
+    this.chart.set(forecast ? withBands(data, forecast) : data);
+    this.chart.show(live.now() - seconds, forecast ? forecast.at.at(-1) : live.now());
   }
 }
 
@@ -173,6 +179,19 @@ const drawAlerts = showAlerts(live, document.getElementById("unit-alerts"), docu
   only: (alert) => String(alert.unit_id) === id,
   none: "Nothing fires for this unit.",
 });
+
+document.getElementById("ahead").addEventListener("click", async ({ currentTarget: button }) => {
+  const pressed = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(pressed));
+  ahead = null;
+  if (pressed) {
+    const answer = await getJson(withSystem("/api/v1/forecasts/", { source: config.unit.name, span: "hour", limit: 50 }));
+    ahead = new Map(answer.results.filter((one) => !labelled(one.labels)).map((one) => [one.metric, one]));
+    setText(document.getElementById("ahead-note"), ahead.size ? "" : "Nothing is foretold of this unit yet.");
+  }
+  for (const panel of panels.values()) if (panel.chart) panel.draw();
+});
+
 showStrip(live);
 followOperations(live);
 live.on("update", perFrame(drawAlerts));

@@ -1,0 +1,25 @@
+"""Admin of S4: what was foretold and found, to be read only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from subsystems.messaging.admin import HistoryAdmin
+from subsystems.s4_intelligence.models import Finding, Forecast
+
+
+@admin.register(Forecast)
+class ForecastAdmin(HistoryAdmin):
+    list_display = ["series", "span", "system", "used", "best", "skill", "compared", "judged"]
+    list_filter = ["span", "used", "system"]
+    list_select_related = ["series", "system"]
+    search_fields = ["series__source", "series__metric"]
+    exclude = ["body", "held_body"]
+
+
+@admin.register(Finding)
+class FindingAdmin(HistoryAdmin):
+    list_display = ["series", "kind", "name", "system", "score", "value", "usual", "started_at", "ended_at"]
+    list_filter = ["kind", "name", "system"]
+    list_select_related = ["series", "system"]
+    search_fields = ["series__source", "series__metric"]

@@ -1,0 +1,54 @@
+"""What S4 foretells and finds unusual."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from subsystems.s4_intelligence import queries
+from subsystems.s4_intelligence.models import Finding, Forecast
+from vsm_site.api.intelligence import (
+    AccuracySerializer,
+    AnomalyFilter,
+    AnomalySerializer,
+    ForecastFilter,
+    ForecastSerializer,
+)
+from vsm_site.api.systems import InSystems, requested_system
+
+
+class ForecastViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Forecast]):
+    """The newest forecast of each series that matters: an hour in minutes, two days in hours, with intervals."""
+
+    queryset = Forecast.objects.select_related("system", "series").defer("held_body")
+    serializer_class = ForecastSerializer
+    filterset_class = ForecastFilter
+    ordering_fields = ["skill", "slot", "id"]
+    ordering = ["id"]
+    lookup_value_converter = "int"
+
+
+class AnomalyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Finding]):
+    """What was unusual, and which trends are hardly chance; newest first. Findings, not alarms."""
+
+    queryset = Finding.objects.select_related("system", "series")
+    serializer_class = AnomalySerializer
+    filterset_class = AnomalyFilter
+    ordering_fields = ["started_at", "last_at", "score", "id"]
+    ordering = ["-started_at", "-id"]
+    lookup_value_converter = "int"
+
+
+class AccuracyView(APIView):
+    """How good the forecasts of a system are, an hour ahead and two days."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("system", description="Slug; without it the root, or your only system")],
+        responses=AccuracySerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        system = requested_system(request)
+        return Response([queries.accuracy(system, span) for span in Forecast.Span.values])
