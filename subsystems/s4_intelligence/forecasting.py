@@ -86,16 +86,24 @@ class Plan:
         object.__setattr__(self, "knots", knots)
 
 
-def forecast(values: Floats, *, horizon: int, periods: Sequence[int] = (), floor: Floats | None = None) -> Forecasts:
+def forecast(
+    values: Floats,
+    *,
+    horizon: int,
+    periods: Sequence[int] = (),
+    floor: Floats | None = None,
+    ceiling: Floats | None = None,
+) -> Forecasts:
     """Return what each row of *values* will be 1 to *horizon* steps on.
 
     *periods* are lengths of seasons, in steps, that may be there; each counts where two of it lie in the past. *floor*
-    is what a row cannot fall below (NaN: nothing is known of that).
+    and *ceiling* are what a row cannot leave (NaN: nothing is known of that).
     """
     plan = Plan(values.shape[1], horizon, tuple(each for each in periods if 2 * each <= values.shape[1]))
-    floor = np.full(len(values), np.nan) if floor is None else floor
+    unknown = np.full(len(values), np.nan)
+    bounds = np.stack([unknown if each is None else each for each in (floor, ceiling)])
     parts = [
-        _forecast(values[low : low + CHUNK], plan, floor[low : low + CHUNK])
+        _forecast(values[low : low + CHUNK], plan, bounds[:, low : low + CHUNK])
         for low in range(0, max(len(values), 1), CHUNK)
     ]
     if len(parts) == 1:
@@ -105,7 +113,7 @@ def forecast(values: Floats, *, horizon: int, periods: Sequence[int] = (), floor
     )
 
 
-def _forecast(values: Floats, plan: Plan, floor: Floats) -> Forecasts:
+def _forecast(values: Floats, plan: Plan, bounds: Floats) -> Forecasts:
     # Large numbers that move little lose their digits in squares and sums: everything is about the row's first value.
     origin, scale = _units(values)
     scaled = (values - origin[:, None]) / scale[:, None]
@@ -128,7 +136,7 @@ def _forecast(values: Floats, plan: Plan, floor: Floats) -> Forecasts:
     known = (counts(values) >= MIN_SAMPLES) & np.isfinite(mean).all(axis=1)
     names = np.array([member.name for member in members])
     lines = [mean, mean - half[0], mean + half[0], mean - half[1], mean + half[1]]
-    told = [_told(each, known, origin, scale, floor) for each in lines]
+    told = [_told(each, known, origin, scale, bounds) for each in lines]
     return Forecasts(
         mean=told[0],
         low80=told[1],
@@ -144,9 +152,11 @@ def _forecast(values: Floats, plan: Plan, floor: Floats) -> Forecasts:
     )
 
 
-def _told(line: Floats, known: Bools, origin: Floats, scale: Floats, floor: Floats) -> Floats:
+def _told(line: Floats, known: Bools, origin: Floats, scale: Floats, bounds: Floats) -> Floats:
     whole = np.where(known[:, None], line * scale[:, None] + origin[:, None], np.nan)
-    return np.where(np.isfinite(floor)[:, None], np.fmax(whole, floor[:, None]), whole)
+    low, high = bounds[0][:, None], bounds[1][:, None]
+    whole = np.where(np.isfinite(low), np.maximum(whole, low), whole)
+    return np.where(np.isfinite(high), np.minimum(whole, high), whole)
 
 
 def _units(values: Floats) -> tuple[Floats, Floats]:

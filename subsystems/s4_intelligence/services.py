@@ -191,16 +191,16 @@ def foresee(system: System, slot: int, span: Span) -> int:
     heard = np.isfinite(past[:, -min(10, past.shape[1]) :]).any(axis=1)  # of what fell silent nothing is foretold
     ids, past = ids[heard], past[heard]
     metrics = dict(Series.objects.filter(pk__in=ids.tolist()).values_list("pk", "metric"))
-    floor = np.array([_floor(metrics[pk]) for pk in ids.tolist()], np.float64)
-    found = forecast(past, horizon=span.ahead, periods=span.periods, floor=floor)
+    floor, ceiling = np.array([_bounds(metrics[pk]) for pk in ids.tolist()], np.float64).reshape(-1, 2).T
+    found = forecast(past, horizon=span.ahead, periods=span.periods, floor=floor, ceiling=ceiling)
     rows = {row.series_id: row for row in Forecast.objects.filter(series_id__in=ids.tolist(), span=span.name)}
     _judge(rows, ids, past, slot, span)
     return _write(system, ids, past, found, rows, slot, span)
 
 
-def _floor(metric: str) -> float:
-    floor = METRICS[metric].floor
-    return np.nan if floor is None else floor
+def _bounds(metric: str) -> tuple[float, float]:
+    known = METRICS[metric]
+    return np.nan if known.floor is None else known.floor, np.nan if known.full is None else known.full
 
 
 def _past(ids: Ids, slot: int, span: Span) -> Floats:

@@ -116,10 +116,11 @@ def test_a_queue_is_never_foretold_below_nothing() -> None:
     """What cannot fall below zero does not, in the interval either; where nothing is known of that it may."""
     values = np.stack([np.linspace(50, 1, 100)] * 2)
 
-    found = forecast(values, horizon=20, floor=np.array([0.0, np.nan]))
+    found = forecast(values, horizon=20, floor=np.array([0.0, np.nan]), ceiling=np.array([3.0, np.nan]))
 
     assert found.low95[0].min() == 0.0
     assert found.mean[0].min() >= 0.0
+    assert found.high95[0].max() <= 3.0
     assert found.low95[1].min() < 0.0
 
 
