@@ -45,6 +45,7 @@ PAGES = [
     "/dashboard/workers/",
     "/dashboard/queues/",
     "/dashboard/schedules/",
+    "/dashboard/coordination/",
     "/dashboard/tasks/",
     "/dashboard/tasks/exceptions/",
     "/dashboard/tasks/latencies/",
@@ -80,6 +81,7 @@ VERBS = [
     "/dashboard/policy/viability/",
     "/dashboard/policy/goal/add/",
     "/dashboard/decisions/",
+    "/dashboard/coordination/",
 ]
 RULE = {
     "name": "Too many orders", "metric": "orders", "unit_kind": "", "unit": "", "comparison": "gt", "threshold": "10",

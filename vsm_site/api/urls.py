@@ -17,6 +17,7 @@ from vsm_site.api.views import (
     audit,
     checks,
     contact,
+    coordination,
     escalations,
     events,
     health,
@@ -91,6 +92,8 @@ router.register("decisions", policies.DecisionViewSet, basename="decision")
 router.register("audit/findings", audit.FindingViewSet, basename="finding")
 router.register("audit/runs", audit.AuditRunViewSet, basename="audit-run")
 router.register("audit", audit.FleetAuditViewSet, basename="audit")
+router.register("coordination/findings", coordination.CoordinationFindingViewSet, basename="coordination-finding")
+router.register("coordination/dampers", coordination.DamperViewSet, basename="damper")
 router.register("schedules", schedules.ScheduleViewSet, basename="schedule")
 router.register("actions", steering.ActionViewSet, basename="action")
 router.register("recommendations", recommendations.RecommendationViewSet, basename="recommendation")
@@ -122,6 +125,8 @@ urlpatterns = [
     path("v1/signals/dry-run/", signals.DryRunView.as_view(), name="signals-dry-run"),
     path("v1/signals/lane/", signals.LaneView.as_view(), name="signals-lane"),
     path("v1/audit/rules/", audit.AuditRulesView.as_view(), name="audit-rules"),
+    path("v1/coordination/", coordination.CoordinationView.as_view(), name="coordination"),
+    path("v1/coordination/damping/", coordination.DampingView.as_view(), name="damping"),
     path("v1/schedules/leader/", schedules.ScheduleLeaderView.as_view(), name="schedule-leader"),
     path("v1/schedules/preview/", schedules.SchedulePreviewView.as_view(), name="schedules-preview"),
     path(

@@ -11,6 +11,7 @@ from subsystems.kernel.errors import TransientError
 from subsystems.recursion.models import System
 from subsystems.telemetry.families import Family, single
 from vsm_site.exposition import operations, platform, systems
+from vsm_site.exposition.coordination import coordinated
 from vsm_site.exposition.scope import Scope, scope_of
 from vsm_site.exposition.variety import variety
 
@@ -25,6 +26,7 @@ def families(shown: Iterable[System], *, now: float) -> list[Family]:
         *systems.signals(scope),
         *systems.messages(scope),
         *variety(scope),
+        *coordinated(scope),
     ]
     hot = [operations.operations]
     if scope.shows_platform:

@@ -71,6 +71,7 @@ SECTIONS = {
     "identity": "policy",
     "decisions": "policy",
     "decision": "policy",
+    "coordination": "coordination",
     "schedules": "schedules",
     "schedule": "schedules",
     "schedule-pause": "schedules",
