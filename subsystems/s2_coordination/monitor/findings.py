@@ -53,13 +53,20 @@ def of_swing(
         kind="oscillation" if swings else "rapid_adjustments",
         area=area,
         subject=subject[:LONGEST_SUBJECT],
-        title=f"{title} {'swings' if swings else 'is adjusted too often'}"[:LONGEST_SUBJECT],
+        title=f"{title} {_verb(area, swings)}"[:LONGEST_SUBJECT],
         summary=swing.reason[:LONGEST_TEXT],
         suggestion=ADVICE[area] if swings else OFTEN,
         evidence=evidence,
         grave=swings and swing.growing,
         hold_seconds=_hold(swing) if swings and area in ("workers", "acts") else 0.0,
     )
+
+
+def _verb(area: str, swings: bool) -> str:
+    many = area in ("workers", "acts", "retries")
+    if swings:
+        return "swing" if many else "swings"
+    return f"{'are' if many else 'is'} adjusted too often"
 
 
 def rapid(adjustments: int) -> str:
@@ -88,11 +95,15 @@ def _picture(start: float, points: Sequence[float], step: float) -> dict[str, An
     return {"points_from": start, "points_step": step * every, "points_shown": kept}
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def of_clash(clash: Clash) -> Found:
     """Return what is said of writers that act against each other."""
     writers = sorted(writer or "somebody unnamed" for writer in clash.writers)
-    undone = f"undid each other's acts {clash.opposed} times" if clash.opposed else ""
-    refused = f"wanted it at the same time {clash.refused} times" if clash.refused else ""
+    undone = f"undid each other's acts {_times(clash.opposed)}" if clash.opposed else ""
+    refused = f"wanted it at the same time {_times(clash.refused)}" if clash.refused else ""
     return Found(
         kind="clash",
         area="acts",
