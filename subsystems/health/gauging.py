@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Mod
 
 from subsystems.algedonic.models import Signal
 from subsystems.algedonic.queries import lane_state
+from subsystems.fleets.models import TaskRollUp
 from subsystems.health import scores
 from subsystems.health.foretelling import STEP_SECONDS, STEPS, foretell
 from subsystems.health.scores import Scored
@@ -24,10 +25,12 @@ from subsystems.messaging.channels import Channel
 from subsystems.messaging.queries import channel_states
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import ROOT_SLUG
+from subsystems.s2_coordination.monitor.models import CoordinationReading
 from subsystems.s3_control.audit.queries import audits
 from subsystems.s3_control.models import Action, Recommendation
 from subsystems.s3_control.queries import optimisation_score
 from subsystems.s4_intelligence.patterns.models import Pattern, PatternDetection
+from subsystems.s4_intelligence.queries import accuracy
 from subsystems.s5_policy import goals
 from subsystems.s5_policy import queries as s5
 from subsystems.s5_policy.balance import Balance, balance
@@ -37,6 +40,8 @@ from subsystems.variety.queries import FRESH_SECONDS, latest_readings
 
 logger = logging.getLogger(__name__)
 POOL_WINDOW_SECONDS = 300.0
+HOUR_SECONDS = 3600
+COORDINATION_FRESH = timedelta(minutes=3)
 DAY = timedelta(hours=24)
 MONTH = timedelta(days=30)
 AUDIT_GRACE = timedelta(hours=1)
@@ -69,6 +74,31 @@ def _channels(asked: Asked) -> dict[str, Scored]:
         return {"channel_utilisation": Scored(None, "The channels are the platform's: see the root system.")}
     used = {str(name): state.utilisation for name, state in channel_states().items() if name is not Channel.PLATFORM}
     return {"channel_utilisation": scores.channel_utilisation(used)}
+
+
+def _tasks(asked: Asked) -> dict[str, Scored]:
+    since = int(asked.now.timestamp() - HOUR_SECONDS)
+    told = TaskRollUp.objects.filter(fleet__system=asked.system, at__gte=since).aggregate(
+        good=Sum("succeeded"), bad=Sum("failed"), others=Sum("others")
+    )
+    good, bad, others = (told[name] or 0 for name in ("good", "bad", "others"))
+    nothing = "No task of a fleet ended in the last hour."
+    rate = scores.share(good, good + bad, words="tasks succeeded", nothing=nothing, succeeded=good, failed=bad)
+    ended = good + bad + others
+    through = Scored(ended / HOUR_SECONDS, f"{ended} tasks ended.") if ended else Scored(None, nothing)
+    return {"task_success_rate": rate, "task_throughput": through}
+
+
+def _coordination(asked: Asked) -> dict[str, Scored]:
+    rows = CoordinationReading.objects.filter(system=asked.system, at__gte=asked.now - COORDINATION_FRESH)
+    body: dict[str, Any] = rows.order_by("-slot").values_list("body", flat=True).first() or {}
+    all_, conflicts = body.get("allocations", 0), body.get("conflicts", 0)
+    return {
+        "coordination_efficiency": scores.share(
+            all_ - conflicts, all_, words="allocations had no conflict",
+            nothing="Nothing was allocated in the last hour.", allocations=all_, conflicts=conflicts,
+        )
+    }  # fmt: skip
 
 
 def _allocation(asked: Asked) -> dict[str, Scored]:
@@ -112,10 +142,14 @@ def _loop(asked: Asked) -> dict[str, Scored]:
 
 def _environment(asked: Asked) -> dict[str, Scored]:
     awareness = scores.share(
-        asked.heard, asked.sources, words="sources were heard on schedule", nothing="No source is configured.",
+        asked.heard, asked.sources, words="sources were heard on schedule", nothing="No source outside is configured.",
         sources=asked.sources, heard=asked.heard,
     )  # fmt: skip
-    return {"environment_awareness": awareness, "predicted_variety_ratio": _foretold(asked)}
+    return {
+        "environment_awareness": awareness,
+        "forecast_accuracy": scores.forecast_accuracy(accuracy(asked.system)),
+        "predicted_variety_ratio": _foretold(asked),
+    }
 
 
 def _foretold(asked: Asked) -> Scored:
@@ -221,7 +255,7 @@ def _autonomy(asked: Asked) -> Scored:
 
 
 SOURCES: list[Callable[[Asked], dict[str, Scored]]] = [
-    _channels, _allocation, _audits, _loop, _environment, _patterns, _policy, _balance, _overall,
+    _tasks, _channels, _coordination, _allocation, _audits, _loop, _environment, _patterns, _policy, _balance, _overall,
 ]  # fmt: skip
 
 

@@ -49,6 +49,12 @@ class Scored:
 
 
 DEFINITIONS: tuple[Definition, ...] = (
+    Definition("task_success_rate", "s1", "Tasks that succeed",
+               "Tasks of the system's fleets that succeeded in the last hour, over those that succeeded or failed"),
+    Definition("task_throughput", "s1", "Throughput",
+               "Tasks of the system's fleets that ended, by the second, mean of the last hour", "a second"),
+    Definition("coordination_efficiency", "s2", "Coordination efficiency",
+               "Allocations of the last hour without a conflict, over all"),
     Definition("allocation_efficiency", "s3", "Allocation efficiency",
                "1 − Σ|allocated − used| / Σ allocated, over the pools of all workers in the last five minutes"),
     Definition("audit_compliance", "s3", "Audit compliance",
@@ -63,6 +69,8 @@ DEFINITIONS: tuple[Definition, ...] = (
                "Event patterns that held in full in the last 24 hours, an hour", "an hour"),
     Definition("pattern_precision", "s4", "Precision of patterns",
                "Detections of 30 days that people confirmed, over those they judged"),
+    Definition("forecast_accuracy", "s4", "Forecast accuracy",
+               "Skill of forecasts an hour ahead: 1 − error / error of *as it is now*, median of series", "1 at most"),
     Definition("predicted_variety_ratio", "s4", "Variety ratio in an hour",
                "What the ratio of operation to environment will be, foretold from twelve hours", "ratio"),
     Definition("goal_progress", "s5", "Goal progress",
@@ -124,6 +132,18 @@ def channel_utilisation(channels: Mapping[str, float]) -> Scored:
     fullest = max(channels, key=lambda name: channels[name])
     inputs = {name: round(value, 6) for name, value in channels.items()}
     return Scored(channels[fullest], f"The {fullest} channel is the fullest.", inputs)
+
+
+def forecast_accuracy(found: Mapping[str, Any]) -> Scored:
+    """Return the skill of forecasts that came due, else that of foretelling the past (3.6)."""
+    names = ("series", "beat_naive", "values", "held_80", "held_95")
+    inputs = {name: found[name] for name in names} | {"back_test_skill": found["back_test_skill"]}
+    if found["skill"] is not None:
+        return Scored(found["skill"], f"{found['values']} forecasts of {found['series']} series came due.", inputs)
+    if found["back_test_skill"] is not None:
+        words = f"No forecast has come due yet: from foretelling the past of {found['series']} series."
+        return Scored(found["back_test_skill"], words, inputs)
+    return Scored(None, "No series is foretold yet.", inputs)
 
 
 def detection_rate(patterns: int, since: datetime | None, held: int, *, now: datetime) -> Scored:

@@ -108,7 +108,8 @@ def _judged(system: System, slot: int, now: datetime) -> tuple[Assessment, dict[
     judged = viability.judge({each: found[each].score for each in Subsystem}, queries.rules(system))
     proofs = gauging.proofs(system, now=now)
     checks = vitals.checklist(found, measured.units, measured.cycles, now=now.timestamp(), proofs=proofs)
-    outside = found[Subsystem.S4].measures
+    s4 = found[Subsystem.S4]
+    outside = s4.measures if s4.score is not None else {"sources": 0, "heard": 0}
     scored = gauging.gauge(system, viability=judged.score, sources=outside["sources"], heard=outside["heard"], now=now)
     details = {
         **queries.details(system, measured, now=now),

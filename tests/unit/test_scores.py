@@ -20,6 +20,9 @@ from subsystems.s5_policy.terms import EmergencyPolicy
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RULES = Rules(WEIGHTS)
+FORETOLD = {
+    "series": 2, "beat_naive": 1, "values": 9, "held_80": 0.8, "held_95": 0.9, "skill": None, "back_test_skill": None,
+}  # fmt: skip
 
 
 def test_every_score_has_a_name_of_its_own_and_says_what_it_means() -> None:
@@ -57,6 +60,9 @@ def test_allocation_is_efficient_where_what_is_allocated_is_used(
         pytest.param(scores.channel_utilisation({}), None, id="no channel looked at"),
         pytest.param(scores.adaptation(4, 1, [30.0])[0], 0.25, id="adaptations"),
         pytest.param(scores.adaptation(4, 3, [10.0, 99.0, 30.0])[1], 30.0, id="their median lead time"),
+        pytest.param(scores.forecast_accuracy({**FORETOLD, "skill": 0.3}), 0.3, id="forecasts that came due"),
+        pytest.param(scores.forecast_accuracy({**FORETOLD, "back_test_skill": -0.1}), -0.1, id="back-tests"),
+        pytest.param(scores.forecast_accuracy(FORETOLD), None, id="nothing foretold"),
         pytest.param(scores.adaptation(0, 0, [])[0], None, id="nothing proposed"),
         pytest.param(scores.adaptation(4, 0, [])[1], None, id="nothing carried out"),
     ],

@@ -32,6 +32,12 @@ class ScoresSerializer(Plain):
     scores = ScoreSerializer(many=True)
 
 
+class ComponentsSerializer(Plain):
+    overall = serializers.CharField(help_text="healthy, degraded, unhealthy: the worst of them")
+    components = serializers.JSONField(help_text="By name: status and reason")
+    timestamp = serializers.DateTimeField()
+
+
 class EmergencyFilter(InSystem):
     class Meta:
         model = Emergency

@@ -134,6 +134,7 @@ urlpatterns = [
         schedules.ScheduleRunsView.as_view({"get": "list"}),
         name="schedule-runs",
     ),
+    path("v1/components/", scores.ComponentsView.as_view(), name="components"),
     path("v1/scores/", scores.ScoresView.as_view(), name="scores"),
     path("v1/goals/", policies.GoalsView.as_view(), name="goals"),
     path("v1/goals/<int:pk>/values/", policies.GoalValueView.as_view(), name="goal-values"),

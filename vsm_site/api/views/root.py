@@ -56,6 +56,7 @@ LISTS = {
     "channels": "api:channel-list",
     "events": "api:event-list",
     "scores": "api:scores",
+    "components": "api:components",
     "emergencies": "api:emergency-list",
     "policies": "api:policy-list",
     "goals": "api:goals",

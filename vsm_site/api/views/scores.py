@@ -14,8 +14,15 @@ from subsystems.health.queries import scores_body
 from subsystems.s5_policy import responding
 from subsystems.s5_policy.models import Emergency
 from vsm_site.api.permissions import person
-from vsm_site.api.scores import EmergencyFilter, EmergencySerializer, ScoresSerializer, TickSerializer
+from vsm_site.api.scores import (
+    ComponentsSerializer,
+    EmergencyFilter,
+    EmergencySerializer,
+    ScoresSerializer,
+    TickSerializer,
+)
 from vsm_site.api.systems import InSystems, requested_system
+from vsm_site.components import health_check
 
 
 class ScoresView(APIView):
@@ -27,6 +34,14 @@ class ScoresView(APIView):
     )
     def get(self, request: Request) -> Response:
         return Response(scores_body(requested_system(request)))
+
+
+class ComponentsView(APIView):
+    """How each part of the platform does: core, telemetry, rate limiter, event processing."""
+
+    @extend_schema(responses=ComponentsSerializer)
+    def get(self, request: Request) -> Response:
+        return Response(health_check(now=timezone.now()))
 
 
 class EmergencyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Emergency]):
