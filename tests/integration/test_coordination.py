@@ -268,11 +268,15 @@ def test_fairness_compares_what_tenants_of_one_broker_got() -> None:
         )
 
     (body,) = queries.fairness_bodies(quiet, readable=[], now=NOON)
+    look(-30, 30)
 
     assert body["tasks"]["index"] == pytest.approx(0.6098, abs=1e-3)
     assert body["worker_seconds"]["index"] == pytest.approx(0.6098, abs=1e-2)
     assert {share["name"] for share in body["tasks"]["shares"]} == {"quiet", "another system"}
     assert queries.fairness_bodies(root_system(), readable=[], now=NOON) == []
+    finding = CoordinationFinding.objects.get(kind="unfair")
+    assert (finding.system, finding.evidence["above_their_share"]) == (quiet, 1)
+    assert "loud" not in finding.summary + str(finding.evidence)
 
 
 def test_channels_tell_what_is_offered_and_what_they_carry() -> None:
@@ -301,7 +305,7 @@ def test_the_number_of_questions_does_not_grow_with_fleets_and_findings() -> Non
     make_fleet("first")
     few = count()
     for number in range(10):
-        make_fleet(f"fleet {number}")
+        make_fleet(f"fleet {number}", make_system())
         damping.note(root_system().pk, f"subject {number}", 1, NOON)
 
     assert count() <= few + 2

@@ -30,7 +30,7 @@ def find(subject: str = "workers", system: Any = None) -> CoordinationFinding:
     found = Found("oscillation", "acts", subject, f"{subject} swings", "Up and down.", "Wait longer.", evidence)
     seen = Seen()
     seen.take(found)
-    services.settle(system or root_system(), seen, {found.key}, now=timezone.now())
+    services.settle(system or root_system(), seen, {found.key}, {}, now=timezone.now())
     return CoordinationFinding.objects.get(subject=subject)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from subsystems.s2_coordination.monitor.conflicts import Clash, Collision
+from subsystems.s2_coordination.monitor.fairness import Fairness
 from subsystems.s2_coordination.monitor.oscillation import RAPID_COUNT, Movement, Swing
 
 SHOWN_POINTS = 120
@@ -19,6 +20,9 @@ ADVICE = {
     "alerts": "Give its rule a threshold to recover below the one to fire, or let it hold for longer than a period.",
     "retries": "Retry with growing, random delays (retry_backoff, retry_jitter): who fails together comes together.",
 }
+FAIR = 0.8  # of a fair share, and of Jain's index
+LIMIT = "Others got more than their share: limit the rate of their tasks, or give these queues workers of their own."
+ADD = "Nobody got much more than a fair share: add workers."
 OFTEN = "Adjust more rarely and by more: each adjustment should be seen to work before the next."
 
 
@@ -139,6 +143,29 @@ def of_collision(collision: Collision) -> Found:
             "shift_seconds": collision.shift_seconds,
         },
     )  # fmt: skip
+
+
+def of_unfair(fairness: Fairness, name: str) -> Found | None:
+    """Return what is said of a tenant that got too little of what it shares, and the strategy that fits; of others
+    no name is told."""
+    mine = next((share for share in fairness.shares if share["name"] == name), None)
+    if fairness.index is None or fairness.index >= FAIR or mine is None or (mine["ratio"] or 0.0) >= FAIR:
+        return None
+    ratios = [share["ratio"] for share in fairness.shares if share["ratio"] is not None]
+    above = sum(ratio > 2 - FAIR for ratio in ratios)
+    strategy = LIMIT if above else ADD
+    return Found(
+        kind="unfair",
+        area="fleets",
+        subject="tasks",
+        title="Less than a fair share of the workers",
+        summary=(
+            f"Within an hour {mine['got']:g} tasks ran, {mine['ratio']:.0%} of the {mine['fair']:g} that would be fair."
+            f" Jain's index of the {len(ratios)} systems of the broker is {fairness.index:.2f}."
+        ),
+        suggestion=strategy,
+        evidence={"index": fairness.index, "share": dict(mine), "systems": len(ratios), "above_their_share": above},
+    )
 
 
 def of_shared_queue(queue: str, mine: str, others: Sequence[str]) -> Found:

@@ -40,7 +40,11 @@ MOST_DUE = 100
 AT_ONCE = 100  # questions to telemetry
 HEARD_SECONDS = 60.0
 LEAST_DEPTH, LEAST_WORKERS, LEAST_RETRIES, HALF_A_STEP = 5.0, 0.5, 5.0, 0.3
-SERIES = {"workers": ("consumers", LEAST_WORKERS), "queue": ("ready", LEAST_DEPTH)}
+SERIES = (  # area, metric, least amplitude, title; slots are told where a queue is scaled
+    ("queue", "ready", LEAST_DEPTH, "Depth of"),
+    ("workers", "consumers", LEAST_WORKERS, "Workers of"),
+    ("workers", "slots", LEAST_WORKERS, "Slots of"),
+)
 UP = {"alert.firing": 1.0, "alert.resolved": 0.0}
 
 
@@ -79,22 +83,20 @@ def controlled(now: datetime) -> Iterator[Controlled]:
 
 
 def _measured(now: datetime) -> Iterator[Controlled]:
-    """Yield the depth of each queue and how many workers read it."""
+    """Yield the depth of each queue, how many workers read it, and how many slots they have."""
     end = now.timestamp()
     system_ids = list(Fleet.objects.filter(enabled=True).order_by().values_list("system_id", flat=True).distinct())
-    asked = [(system_id, area) for system_id in system_ids for area in SERIES]
+    asked = [(system_id, *each) for system_id in system_ids for each in SERIES]
     for begin in range(0, len(asked), AT_ONCE):
         part = asked[begin : begin + AT_ONCE]
         requests = [
-            telemetry.Request((system_id,), SERIES[area][0], end - WINDOW_SECONDS, end, STEP_SECONDS)
-            for system_id, area in part
+            telemetry.Request((system_id,), metric, end - WINDOW_SECONDS, end, STEP_SECONDS)
+            for system_id, _, metric, _, _ in part
         ]
-        for (system_id, area), found in zip(part, telemetry.answer(requests, now=end), strict=True):
+        for (system_id, area, _, least, words), found in zip(part, telemetry.answer(requests, now=end), strict=True):
             for line in found.series:
-                yield Controlled(
-                    system_id, area, line.source, f"{'Workers of' if area == 'workers' else 'Depth of'} {line.source}",
-                    line.at, line.values, STEP_SECONDS, SERIES[area][1],
-                )  # fmt: skip
+                title = f"{words} {line.source}"
+                yield Controlled(system_id, area, line.source, title, line.at, line.values, STEP_SECONDS, least)
 
 
 def _steps(now: datetime) -> Iterator[Controlled]:

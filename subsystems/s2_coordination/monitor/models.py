@@ -19,6 +19,7 @@ class CoordinationFinding(models.Model):
         CLASH = "clash", "Clash of writers"
         SHARED_QUEUE = "shared_queue", "Shared queue"
         COLLISION = "collision", "Collision of schedules"
+        UNFAIR = "unfair", "Unfair share"
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, db_index=False, related_name="coordination_findings")
     kind = models.CharField(max_length=20, choices=Kind.choices)

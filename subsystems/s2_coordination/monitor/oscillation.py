@@ -94,6 +94,8 @@ def swing_of(
     poor = _too_poor(times, step_seconds)
     if poor:
         return Swing(Movement.INSUFFICIENT, poor, len(told), step_seconds, adjustments=adjustments)
+    if adjustments <= RAPID_COUNT and float(np.ptp(told)) < least_amplitude:  # most are: nothing more is reckoned
+        return Swing(Movement.STEADY, f"It stays within {least_amplitude:g}.", len(told), step_seconds)
     return _judged(*_gridded(times, told, step_seconds), step_seconds, least_amplitude, adjustments)
 
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum
 
 from subsystems.kernel.times import moment_text
 from subsystems.messaging import limits
 from subsystems.messaging.channels import Channel
 from subsystems.messaging.limit_policy import Layer, Rows, limit_of
 from subsystems.messaging.models import Message
+from subsystems.messaging.outbox import OPEN
 from subsystems.messaging.pressure import ChannelState
-from subsystems.messaging.queries import count_open
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s2_coordination import dampers
@@ -29,6 +29,7 @@ from subsystems.s2_coordination.monitor.fairness import Claim, Fairness, fairnes
 from subsystems.s2_coordination.monitor.models import CoordinationFinding, CoordinationReading, TenantShare
 from subsystems.variety.queries import variety_body
 
+BySystem = Mapping[int, tuple[Claim, Claim]]
 WINDOW = timedelta(hours=1)
 RATE_WINDOW = timedelta(minutes=5)
 FRESH = timedelta(minutes=3)
@@ -49,8 +50,8 @@ def no_figures() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def figures(*, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return the figures of the last hour of every system in which something happened."""
+def figures(shared: Iterable[BySystem], *, now: datetime) -> dict[int, dict[str, Any]]:
+    """Return the figures of the last hour of every system in which something happened; *shared* are its brokers."""
     found: dict[int, dict[str, Any]] = defaultdict(no_figures)
     for system_id, lines in gathering.lag_lines(now).items():
         found[system_id] |= {"lag_seconds": lags.overall(lags.lags(lines)), "lag_messages": len(lines)}
@@ -60,8 +61,8 @@ def figures(*, now: datetime) -> dict[int, dict[str, Any]]:
         found[system_id] |= {
             "allocations": all_, "conflicts": conflicts, "efficiency": round(1 - conflicts / all_, 4) if all_ else None
         }  # fmt: skip
-    for by_system in gathering.claims(gathering.fleets_told(now)).values():
-        tasks, seconds = _judged(by_system)
+    for by_system in shared:
+        tasks, seconds = judged(by_system)
         for system_id in by_system:
             found[system_id] |= {"fairness_tasks": tasks.index, "fairness_seconds": seconds.index}
     return dict(found)
@@ -83,7 +84,8 @@ def _allocations(now: datetime) -> list[tuple[int, int, int]]:
     return list(rows.values_list("damper__system_id").annotate(n=Count("pk"), conflicts=taken))
 
 
-def _judged(by_system: Mapping[int, tuple[Claim, Claim]]) -> tuple[Fairness, Fairness]:
+def judged(by_system: BySystem) -> tuple[Fairness, Fairness]:
+    """Return how fair a broker is shared: in tasks, and in seconds of workers."""
     return fairness([pair[0] for pair in by_system.values()]), fairness([pair[1] for pair in by_system.values()])
 
 
@@ -191,7 +193,7 @@ def fairness_bodies(system: System, *, readable: Iterable[int], now: datetime) -
     for number, by_system in enumerate(gathering.claims(gathering.fleets_told(now)).values(), 1):
         if system.pk in by_system:
             shown = {pk: pair if pk in seen else _nameless(pair) for pk, pair in by_system.items()}
-            tasks, seconds = _judged(shown)
+            tasks, seconds = judged(shown)
             told = {"tasks": tasks.to_wire(), "worker_seconds": seconds.to_wire()}
             bodies.append({"broker": f"shared broker {number}", **told})
     return bodies
@@ -210,22 +212,20 @@ def weight_of(system: System) -> float:
 
 # --- Channels (ChannelMonitor) ----------------------------------------------------------------------------------------
 def channel_bodies(system: System, *, now: datetime) -> list[dict[str, Any]]:
-    """Return for each channel what this system offered in five minutes, what it may carry, and what waits on it.
+    """Return for each channel what this system offered in five minutes, what it may carry, and what of it waits.
 
     The capacity is what the rate limits let one system say on the channel; the room for what waits is the platform's.
     """
-    offered = dict(
-        Message.objects.filter(system=system, created_at__gte=now - RATE_WINDOW)
-        .order_by()
-        .values_list("channel")
-        .annotate(Sum("count"))
-    )
-    open_, rows = count_open(), limits.policy.rows()
+    mine = Message.objects.filter(system=system).order_by()
+    said = mine.filter(created_at__gte=now - RATE_WINDOW).values_list("channel").annotate(n=Sum("count"))
+    waiting = mine.filter(state__in=OPEN).values_list("channel").annotate(n=Count("pk"), since=Min("created_at"))
+    offered, rows = dict(said), limits.policy.rows()
+    open_ = {channel: ChannelState(n, max((now - since).total_seconds(), 0.0)) for channel, n, since in waiting}
     return [
         _channel_body(
             channel,
             offered.get(channel, 0) / RATE_WINDOW.total_seconds(),
-            open_[channel],
+            open_.get(channel, ChannelState()),
             capacity_of(channel, system.pk, rows),
         )
         for channel in Channel

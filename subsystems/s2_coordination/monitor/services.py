@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -68,18 +68,29 @@ def look_slot(*, now: datetime) -> bool:
 
 def look(slot: int, *, now: datetime) -> None:
     """Look at every system, tell what is new and what is over, and write down the figures of this minute."""
-    seen = _see(now)
-    figures = queries.figures(now=now)
-    before = _suspects(slot - PERIOD_SECONDS)
+    shared = list(gathering.claims(gathering.fleets_told(now)).values())
+    seen = _see(shared, now)
+    figures = queries.figures(shared, now=now)
+    before, standing = _suspects(slot - PERIOD_SECONDS), _standing()
+    readings = []
     for system in System.objects.all():
         each = seen.get(system.pk, Seen())
-        settle(system, each, before.get(system.pk, set()), now=now)
+        settle(system, each, before.get(system.pk, set()), standing.get(system.pk, {}), now=now)
         body = {
             **figures.get(system.pk, queries.no_figures()),
             "movements": dict(each.movements),
             "suspects": sorted(each.found),
         }
-        CoordinationReading.objects.get_or_create(system=system, slot=slot, defaults={"at": now, "body": body})
+        readings.append(CoordinationReading(system=system, slot=slot, at=now, body=body))
+    CoordinationReading.objects.bulk_create(readings, ignore_conflicts=True)
+
+
+def _standing() -> dict[int, dict[str, CoordinationFinding]]:
+    """Return what is open, by system and key."""
+    found: dict[int, dict[str, CoordinationFinding]] = defaultdict(dict)
+    for row in CoordinationFinding.objects.filter(ended_at=None).select_related("signal"):
+        found[row.system_id][f"{row.kind}/{row.area}/{row.subject}"] = row
+    return found
 
 
 def _suspects(slot: int) -> dict[int, set[str]]:
@@ -88,8 +99,14 @@ def _suspects(slot: int) -> dict[int, set[str]]:
 
 
 # --- Seeing -----------------------------------------------------------------------------------------------------------
-def _see(now: datetime) -> dict[int, Seen]:
+def _see(shared: Iterable[queries.BySystem], now: datetime) -> dict[int, Seen]:
     seen: dict[int, Seen] = defaultdict(Seen)
+    for by_system in shared:
+        tasks, _ = queries.judged(by_system)
+        for system_id, (claim, _) in by_system.items():
+            unfair = findings.of_unfair(tasks, claim.name)
+            if unfair is not None:
+                seen[system_id].take(unfair)
     for each in gathering.controlled(now):
         _judge(each, seen[each.system_id])
     for system_id, acts in gathering.by_system(gathering.acts(now, CLASH_SECONDS)).items():
@@ -132,10 +149,11 @@ def _exact(swing: Swing, moments: Sequence[float]) -> Swing:
 
 
 # --- Telling ----------------------------------------------------------------------------------------------------------
-def settle(system: System, seen: Seen, before: set[str], *, now: datetime) -> None:
-    """Open what was found twice in a row, renew what still is, end what is no more. Twice is safe."""
-    rows = CoordinationFinding.objects.filter(system=system, ended_at=None).select_related("signal")
-    standing = {f"{row.kind}/{row.area}/{row.subject}": row for row in rows}
+def settle(
+    system: System, seen: Seen, before: set[str], standing: dict[str, CoordinationFinding], *, now: datetime
+) -> None:
+    """Open what was found twice in a row, renew what is *standing* and still so, end what is no more. Twice is safe."""
+    standing = dict(standing)
     for key, found in seen.found.items():
         row = standing.pop(key, None)
         if row is not None:
