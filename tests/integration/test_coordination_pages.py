@@ -145,7 +145,9 @@ def test_metrics_tell_of_it() -> None:
 
     text = Client(headers=bearer(secret)).get("/metrics").content.decode()
 
-    assert 'vsm_system2_coordination_efficiency{system="main"} 1' in text
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert 'vsm_system2_allocations{system="main"} 1' in text
+    assert len(names) == len(set(names))  # one name twice, and nothing at all is scraped
     assert "vsm_system2_message_lag_seconds{" not in text  # not known
 
 

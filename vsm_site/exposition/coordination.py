@@ -16,13 +16,15 @@ FIGURES = {
     "unanswered": ("vsm_system2_unanswered", "Questions of the last hour that got no answer in time."),
     "allocations": ("vsm_system2_allocations", "Acts asked for in the last hour."),
     "conflicts": ("vsm_system2_conflicts", "Those that another writer stood in the way of."),
-    "efficiency": ("vsm_system2_coordination_efficiency", "Share of acts that met no other writer, last hour."),
     "fairness_tasks": ("vsm_system2_fairness", "Jain's index of tasks got over fair share, where a broker is shared."),
 }
 
 
 def coordinated(scope: Scope) -> Iterator[Family]:
-    """Yield the figures of the last minute that was measured (requirements 3.7), and how much is open."""
+    """Yield the figures of the last minute that was measured (requirements 3.7), and how much is open.
+
+    The efficiency is a score of its card and shown with the others.
+    """
     readings = latest(scope.systems, now=scope.moment)
     for key, (name, text) in FIGURES.items():
         family = gauge(name, text, "system")
