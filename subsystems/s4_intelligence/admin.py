@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from subsystems.messaging.admin import HistoryAdmin
-from subsystems.s4_intelligence.models import Finding, Forecast
+from subsystems.s4_intelligence.models import Finding, Forecast, Threat
 
 
 @admin.register(Forecast)
@@ -23,3 +23,11 @@ class FindingAdmin(HistoryAdmin):
     list_filter = ["kind", "name", "system"]
     list_select_related = ["series", "system"]
     search_fields = ["series__source", "series__metric"]
+
+
+@admin.register(Threat)
+class ThreatAdmin(HistoryAdmin):
+    list_display = ["title", "kind", "system", "good", "chance", "impact", "first_at", "gone_at"]
+    list_filter = ["kind", "good", "system"]
+    list_select_related = ["system"]
+    search_fields = ["subject", "title"]

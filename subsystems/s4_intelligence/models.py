@@ -15,7 +15,16 @@ from subsystems.s4_intelligence.patterns.models import (
 from subsystems.telemetry.models import Series
 
 # Models of a package within the room: Django finds what this module names.
-__all__ = ["Finding", "Forecast", "Pattern", "PatternCell", "PatternDetection", "PatternEngine", "PatternInput"]
+__all__ = [
+    "Finding",
+    "Forecast",
+    "Pattern",
+    "PatternCell",
+    "PatternDetection",
+    "PatternEngine",
+    "PatternInput",
+    "Threat",
+]  # fmt: skip
 
 
 class Forecast(models.Model):
@@ -90,3 +99,32 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} of {self.series}"
+
+
+class Threat(models.Model):
+    """Something that may go wrong, or be gained, as last seen; gone when it is no longer seen."""
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="threats")
+    key = models.CharField(max_length=300)
+    kind = models.CharField(max_length=12)
+    subject = models.CharField(max_length=200)
+    title = models.CharField(max_length=300)
+    good = models.BooleanField(default=False, help_text="An opportunity")
+    chance = models.FloatField(null=True, help_text="0 to 1, from the spread of the forecast")
+    impact = models.FloatField(help_text="0 to 1, a judgement")
+    at = models.FloatField(null=True, help_text="When it is expected, epoch seconds; null: not within the forecast")
+    earliest = models.FloatField(null=True)
+    latest = models.FloatField(null=True)
+    advice = models.CharField(max_length=400, blank=True)
+    recommendation = models.UUIDField(null=True, help_text="Id of what S3 was advised")
+    evidence = models.JSONField(default=dict)
+    first_at = models.BigIntegerField()
+    last_at = models.BigIntegerField()
+    gone_at = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["-last_at", "pk"]
+        constraints = [models.UniqueConstraint(fields=["system", "key"], name="one_threat_per_key")]
+
+    def __str__(self) -> str:
+        return self.title

@@ -12,7 +12,7 @@ from django.db.models import Count, Q, Sum
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
 from subsystems.s4_intelligence.forecast_columns import unpacked
-from subsystems.s4_intelligence.models import Finding, Forecast
+from subsystems.s4_intelligence.models import Finding, Forecast, Threat
 
 
 def forecast_body(row: Forecast) -> dict[str, Any]:
@@ -73,6 +73,30 @@ def finding_body(row: Finding) -> dict[str, Any]:
         "usual": row.usual,
         "p": row.p,
     }
+
+
+def threat_body(row: Threat) -> dict[str, Any]:
+    """Return one threat or opportunity as JSON."""
+    return {
+        "id": row.pk,
+        "system": row.system.slug,
+        "kind": row.kind,
+        "subject": row.subject,
+        "title": row.title,
+        "good": row.good,
+        "chance": row.chance,
+        "impact": row.impact,
+        **{
+            name: _moment(getattr(row, name)) for name in ("at", "earliest", "latest", "first_at", "last_at", "gone_at")
+        },
+        "advice": row.advice,
+        "recommendation": None if row.recommendation is None else str(row.recommendation),
+        "evidence": row.evidence,
+    }
+
+
+def _moment(at: float | None) -> str | None:
+    return None if at is None else moment_text_of(at)
 
 
 def accuracy(system: System, span: str = Forecast.Span.HOUR) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from subsystems.s4_intelligence.forecasting import Forecasts, forecast
 from subsystems.s4_intelligence.grids import Seen
 from subsystems.s4_intelligence.matrices import Floats, Ids, last, on_grid
 from subsystems.s4_intelligence.models import Finding, Forecast
+from subsystems.s4_intelligence.projecting import project
 from subsystems.s4_intelligence.watched import DAYS, HOUR, METRICS, Span
 from subsystems.telemetry.columns import grouped
 from subsystems.telemetry.models import Series
@@ -174,6 +175,7 @@ def foresee_slot(*, now: datetime) -> int:
         n = 0
         for system in System.objects.all():
             n += foresee(system, slot, HOUR)
+            project(system, slot)
             days = slot // DAYS.every_seconds * DAYS.every_seconds
             if not Forecast.objects.filter(system=system, span=DAYS.name, slot__gte=days).exists():
                 n += foresee(system, days, DAYS)

@@ -13,8 +13,9 @@ from pytest_django import DjangoAssertNumQueries
 from subsystems.event_log.models import PendingEvent
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
-from subsystems.s4_intelligence import queries, services
-from subsystems.s4_intelligence.models import Finding, Forecast
+from subsystems.s3_control.models import Recommendation
+from subsystems.s4_intelligence import projecting, queries, services
+from subsystems.s4_intelligence.models import Finding, Forecast, Threat
 from subsystems.s4_intelligence.watched import HOUR
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
@@ -154,6 +155,27 @@ def test_old_findings_are_forgotten() -> None:
     assert services.forget(now=NOW + timedelta(days=31)) > 0
 
 
+def test_a_resource_that_runs_out_is_a_threat_and_an_advice() -> None:
+    """Said once while it lasts; gone when it is no longer seen, and then it may be said again."""
+    system = root_system()
+    told(system, "web-1", "memory_ratio", np.linspace(0.3, 0.9, 360))
+    services.foresee(system, SLOT, HOUR)
+
+    assert projecting.project(system, SLOT) == 1
+    assert projecting.project(system, SLOT) == 1
+
+    threat, advice = Threat.objects.get(), Recommendation.objects.get(source="s4")
+    assert threat.recommendation == advice.pk
+    assert (threat.kind, advice.kind, advice.effect["metric"]) == ("saturation", "resource", "memory_ratio")
+    assert threat.earliest is not None
+    assert threat.chance >= 0.5
+
+    Forecast.objects.all().delete()
+    assert projecting.project(system, SLOT + 300) == 0
+    threat.refresh_from_db()
+    assert threat.gone_at == SLOT + 300
+
+
 class TestDoors:
     """The API and the page, each for one's own systems alone."""
 
@@ -201,14 +223,26 @@ class TestDoors:
         assert answer.status_code == 400
         assert query.split("=")[0] in answer.content.decode()
 
+    def test_capacity_names_a_bad_target(self, client: Client) -> None:
+        """And answers an empty list where there are no queues."""
+        root_system()
+        _, secret = make_token()
+
+        assert client.get("/api/v1/capacity/", headers=bearer(secret)).json() == []
+        answer = client.get("/api/v1/capacity/?target_wait_seconds=-1", headers=bearer(secret))
+        assert answer.status_code == 400
+        assert "target_wait_seconds" in answer.content.decode()
+
     def test_the_page_shows_findings_and_how_good_forecasts_were(
         self, client: Client, two: tuple[System, System], django_assert_max_num_queries: DjangoAssertNumQueries
     ) -> None:
         """And nothing of the neighbours."""
         client.force_login(make_user(role="viewer", system=two[0]))
-        with django_assert_max_num_queries(25):
+        with django_assert_max_num_queries(32):
             page = client.get("/dashboard/intelligence/")
 
         assert page.status_code == 200
         assert b"shop/web" in page.content
+        theirs = client.get("/api/v1/threats/?system=other").json()
+        assert theirs["results"] == []
         assert client.get("/dashboard/intelligence/?system=other").status_code in (403, 404)

@@ -8,7 +8,7 @@ import django_filters
 from rest_framework import serializers
 
 from subsystems.s4_intelligence import queries
-from subsystems.s4_intelligence.models import Finding, Forecast
+from subsystems.s4_intelligence.models import Finding, Forecast, Threat
 from vsm_site.api.filters import InSystem
 from vsm_site.api.serializers import Plain
 
@@ -34,6 +34,14 @@ class AnomalyFilter(OfSeries):
     class Meta:
         model = Finding
         fields = ["kind", "name"]
+
+
+class ThreatFilter(InSystem):
+    open = django_filters.BooleanFilter(field_name="gone_at", lookup_expr="isnull", label="Still so")
+
+    class Meta:
+        model = Threat
+        fields = ["kind", "good"]
 
 
 class JudgedSerializer(Plain):
@@ -97,3 +105,49 @@ class AccuracySerializer(Plain):
     values = serializers.IntegerField()
     held_80 = serializers.FloatField(allow_null=True)
     held_95 = serializers.FloatField(allow_null=True)
+
+
+class ThreatSerializer(Plain):
+    id = serializers.IntegerField()
+    system = serializers.SlugField()
+    kind = serializers.CharField(help_text="saturation, backlog, shortage or idle")
+    subject = serializers.CharField(help_text="The unit that it is about")
+    title = serializers.CharField()
+    good = serializers.BooleanField(help_text="An opportunity")
+    chance = serializers.FloatField(allow_null=True, help_text="0 to 1, from the spread of the forecast")
+    impact = serializers.FloatField(help_text="0 to 1, a judgement")
+    at = serializers.DateTimeField(allow_null=True, help_text="When it is expected; null: not within the forecast")
+    earliest = serializers.DateTimeField(allow_null=True)
+    latest = serializers.DateTimeField(allow_null=True)
+    first_at = serializers.DateTimeField()
+    last_at = serializers.DateTimeField()
+    gone_at = serializers.DateTimeField(allow_null=True)
+    advice = serializers.CharField()
+    recommendation = serializers.UUIDField(allow_null=True, help_text="What S3 was advised")
+    evidence = serializers.DictField()
+
+    def to_representation(self, instance: Threat) -> dict[str, Any]:
+        return queries.threat_body(instance)
+
+
+class TargetSerializer(Plain):
+    target_wait_seconds = serializers.FloatField(min_value=0.01, max_value=86_400, default=5.0)
+
+
+class PlanSerializer(Plain):
+    queue = serializers.CharField()
+    unit_id = serializers.IntegerField()
+    arrival = serializers.FloatField(allow_null=True, help_text="Tasks a second, the highest mean of the next hour")
+    arrival_from = serializers.ChoiceField(choices=["forecast", "now"], allow_null=True)
+    service_seconds = serializers.FloatField(allow_null=True, help_text="Mean runtime of the last hour")
+    workers = serializers.IntegerField(allow_null=True, help_text="Tasks at a time of those who read the queue")
+    load = serializers.FloatField(allow_null=True, help_text="Workers that are busy all the time")
+    utilisation = serializers.FloatField(allow_null=True)
+    wait_seconds = serializers.FloatField(allow_null=True, help_text="Mean wait with the workers there are (Erlang C)")
+    needed = serializers.IntegerField(allow_null=True, help_text="Workers that keep the mean wait at the target")
+    overload_chance = serializers.FloatField(allow_null=True)
+    target_wait_seconds = serializers.FloatField()
+    ready = serializers.FloatField(allow_null=True)
+    inside = serializers.FloatField(allow_null=True, help_text="L: waiting and being worked on")
+    seconds_inside = serializers.FloatField(allow_null=True, help_text="W: mean wait and runtime")
+    little_residual = serializers.FloatField(allow_null=True, help_text="(L - λW) / the larger of the two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins
 from rest_framework.request import Request
@@ -9,13 +10,18 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from subsystems.s4_intelligence import queries
-from subsystems.s4_intelligence.models import Finding, Forecast
+from subsystems.s4_intelligence.models import Finding, Forecast, Threat
+from subsystems.s4_intelligence.projecting import capacity_plans
 from vsm_site.api.intelligence import (
     AccuracySerializer,
     AnomalyFilter,
     AnomalySerializer,
     ForecastFilter,
     ForecastSerializer,
+    PlanSerializer,
+    TargetSerializer,
+    ThreatFilter,
+    ThreatSerializer,
 )
 from vsm_site.api.systems import InSystems, requested_system
 
@@ -52,3 +58,31 @@ class AccuracyView(APIView):
     def get(self, request: Request) -> Response:
         system = requested_system(request)
         return Response([queries.accuracy(system, span) for span in Forecast.Span.values])
+
+
+class ThreatViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Threat]):
+    """What may go wrong, and what might be gained, as the forecasts and plans have it; the newest first."""
+
+    queryset = Threat.objects.select_related("system")
+    serializer_class = ThreatSerializer
+    filterset_class = ThreatFilter
+    ordering_fields = ["chance", "impact", "at", "first_at", "last_at", "id"]
+    ordering = ["-last_at", "-id"]
+    lookup_value_converter = "int"
+
+
+class CapacityView(APIView):
+    """How many workers each queue needs for what will arrive, and whether Little's law holds."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("system", description="Slug; without it the root, or your only system"),
+            OpenApiParameter("target_wait_seconds", float, description="The mean wait that is wanted, 5 if not given"),
+        ],
+        responses=PlanSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        form = TargetSerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        target = float(form.validated_data["target_wait_seconds"])
+        return Response(capacity_plans(requested_system(request), now=timezone.now(), target_wait_seconds=target))

@@ -36,6 +36,8 @@ LISTS = {
     "forecasts": "api:forecast-list",
     "forecast-accuracy": "api:forecast-accuracy",
     "anomalies": "api:anomaly-list",
+    "threats": "api:threat-list",
+    "capacity": "api:capacity",
     "alert-rules": "api:alert-rule-list",
     "alerts": "api:alert-list",
     "silences": "api:silence-list",

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from subsystems.s4_intelligence import queries
-from subsystems.s4_intelligence.models import Finding, Forecast
+from subsystems.s4_intelligence.models import Finding, Forecast, Threat
+from subsystems.s4_intelligence.projecting import capacity_plans
 from vsm_site.dashboard.intelligence_forms import FindingFilter, ForecastFilter
 from vsm_site.dashboard.places import Place, in_system
 from vsm_site.dashboard.views.pages import page, parameters_without
 
 SHOWN_CHARTS, SHOWN_FINDINGS, MOST_MARKS = 8, 25, 100
+SHOWN_THREATS, SHOWN_PLANS = 20, 50
 
 
 @in_system
@@ -35,6 +39,8 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         found=found,
         findings=[_line(row) for row in found],
         shown=shown,
+        threats=_threats(place),
+        plans=capacity_plans(place.system, now=timezone.now())[:SHOWN_PLANS],
         span=span,
         parameters=parameters_without(request, "page"),
         finding_parameters=parameters_without(request, "findings"),
@@ -50,6 +56,12 @@ def _marks(shown: list[Forecast]) -> dict[int, list[list[Any]]]:
     for series, at, name in found.values_list("series_id", "started_at", "name")[:MOST_MARKS]:
         marks.setdefault(of[series], []).append([at, name])
     return marks
+
+
+def _threats(place: Place) -> list[dict[str, Any]]:
+    rows = Threat.objects.filter(system=place.system, gone_at=None).select_related("system")
+    ranked = rows.order_by("good", F("chance").desc(nulls_last=True), "pk")
+    return [queries.threat_body(row) for row in ranked[:SHOWN_THREATS]]
 
 
 def _forecasts(place: Place, wanted: ForecastFilter, span: str) -> Any:

@@ -1,0 +1,218 @@
+"""Where the forecasts lead: what saturates first, what is threatened, how many workers are needed, what is advised."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from subsystems.event_log.services import append
+from subsystems.event_log.streams import Stream
+from subsystems.fleets.models import TaskRollUp
+from subsystems.fleets.roll_ups import opened
+from subsystems.fleets.watching import worker_states
+from subsystems.fleets.worker_queries import node_of, queue_bodies, queues
+from subsystems.kernel.errors import Refused
+from subsystems.kernel.slots import slot_time
+from subsystems.messaging.channels import Party
+from subsystems.recursion.models import System
+from subsystems.s1_operations.adapters.celery_fleet import QueueConfig
+from subsystems.s1_operations.models import Unit
+from subsystems.s3_control.recommending import recommend
+from subsystems.s4_intelligence import threats
+from subsystems.s4_intelligence.capacity import Plan, little_residual, plan
+from subsystems.s4_intelligence.forecast_columns import unpacked
+from subsystems.s4_intelligence.matrices import Floats
+from subsystems.s4_intelligence.models import Forecast, Threat
+from subsystems.s4_intelligence.saturation import crossing
+from subsystems.telemetry.sketch import Sketch, merged
+
+TARGET_WAIT_SECONDS = 5.0
+SERVICE_WINDOW_SECONDS = 3600  # whose runtimes and waits are the service time
+FRESH_SECONDS = 120.0  # of what a worker last answered
+RISING_RESOURCES = tuple(threats.LIMITS)
+ADVISED_FROM = 0.5  # of chance: below it people are told, not advised
+LASTS = timedelta(hours=6)
+MAX_QUEUES = 500
+KEEP_GONE_SECONDS = 30 * 86_400
+
+
+def project(system: System, slot: int) -> int:
+    """Look where the forecasts of *system* lead; return how many threats and opportunities there are now."""
+    found = [*_of_forecasts(system), *_of_plans(system, slot)]
+    by_key = {
+        each.key: each for each in sorted(found, key=lambda each: each.chance or 0.0)
+    }  # of two spans the surer one
+    _keep(system, by_key, slot)
+    return len(by_key)
+
+
+def capacity_plans(
+    system: System, *, now: datetime, target_wait_seconds: float = TARGET_WAIT_SECONDS
+) -> list[dict[str, Any]]:
+    """Return for each queue of *system* how many workers it needs for what will arrive, and what Little's law says.
+
+    The arrival is the highest mean of the next hour, where the rate is foretold, else what arrives now.
+    """
+    units = list(queues().filter(system=system).exclude(state=Unit.State.GONE)[:MAX_QUEUES])
+    fleets = {unit.fleet_id for unit in units if unit.fleet_id}
+    slots, times = _slots(fleets, now.timestamp()), _times(fleets, now.timestamp())
+    coming = _foretold_arrivals(system)
+    bodies = queue_bodies(units, now=now)
+    return [
+        _plan_body(unit, body, slots, times, coming.get(unit.name), target_wait_seconds)
+        for unit, body in zip(units, bodies, strict=True)
+    ]
+
+
+def _plan_body(
+    unit: Unit, body: Mapping[str, Any], slots: Mapping[tuple[int, str], int], times: Mapping[Any, Any],
+    coming: dict[str, Floats] | None, target: float,
+) -> dict[str, Any]:  # fmt: skip
+    key = (unit.fleet_id or 0, node_of(unit))
+    runtime, wait = times.get(key, (None, None))
+    arrival = float(coming["mean"].max()) if coming is not None else body["rate_in"]
+    workers = slots.get(key)
+    made = plan(arrival=arrival, service_seconds=runtime, workers=workers, target_wait_seconds=target)
+    inside = None if body["ready"] is None or body["unacked"] is None else body["ready"] + body["unacked"]
+    spent = None if runtime is None or wait is None else runtime + wait
+    return {
+        "queue": unit.name, "unit_id": unit.pk, **asdict(made), "ready": body["ready"],
+        "arrival_from": None if arrival is None else "forecast" if coming is not None else "now",
+        "overload_chance": _overload(coming, workers, runtime), "target_wait_seconds": target, "inside": inside,
+        "seconds_inside": spent, "little_residual": little_residual(inside, body["rate_out"], spent),
+    }  # fmt: skip
+
+
+def _overload(coming: dict[str, Floats] | None, workers: int | None, runtime: float | None) -> float | None:
+    """Return the chance that within the hour more arrives than the workers can do; None where that is not foretold."""
+    if coming is None or not workers or not runtime:
+        return None
+    return crossing(coming, workers / runtime).chance
+
+
+def _slots(fleets: set[int], now: float) -> dict[tuple[int, str], int]:
+    """Return how many tasks at a time those who read each queue can do, of workers that answered lately."""
+    found: defaultdict[tuple[int, str], int] = defaultdict(int)
+    for (fleet, _), seen in worker_states(fleets).items():
+        if now - seen.observed_at <= FRESH_SECONDS and seen.pool_size:
+            for queue in seen.queues:
+                found[fleet, queue] += seen.pool_size
+    return dict(found)
+
+
+def _times(fleets: set[int], now: float) -> dict[tuple[int, str], tuple[float | None, float | None]]:
+    """Return the mean runtime and wait of each queue in the last hour."""
+    rows = TaskRollUp.objects.filter(fleet_id__in=fleets, at__gt=now - SERVICE_WINDOW_SECONDS)
+    runtimes: defaultdict[tuple[int, str], list[Sketch]] = defaultdict(list)
+    waits: defaultdict[tuple[int, str], list[Sketch]] = defaultdict(list)
+    for fleet, queue, ran, waited in rows.values_list("fleet_id", "queue", "runtimes", "waits"):
+        for of, sketch in ((runtimes, ran), (waits, waited)):
+            if sketch is not None:
+                of[fleet, queue].append(opened(bytes(sketch)))
+    return {key: (_mean(runtimes.get(key)), _mean(waits.get(key))) for key in {*runtimes, *waits}}
+
+
+def _mean(sketches: Sequence[Sketch] | None) -> float | None:
+    return merged(sketches).mean if sketches else None
+
+
+def _foretold_arrivals(system: System) -> dict[str, dict[str, Floats]]:
+    rows = Forecast.objects.filter(system=system, span="hour", series__metric="published_rate")
+    found = rows.values_list("series__source", "body")
+    return {source: unpacked(bytes(body)) for source, body in found}
+
+
+# --- Threats ----------------------------------------------------------------------------------------------------------
+def _of_forecasts(system: System) -> list[threats.Threat]:
+    rows = Forecast.objects.filter(system=system, series__metric__in=[*RISING_RESOURCES, "ready"])
+    limits = _limits(system)
+    found = []
+    for row in rows.select_related("series"):
+        lines, source = unpacked(bytes(row.body)), row.series.source
+        about: dict[str, Any] = {"slot": row.slot, "step_seconds": row.step_seconds}
+        evidence = {
+            "metric": row.series.metric, "span": row.span, "used": row.used, "skill": row.skill,
+            "compared": row.compared, "made_at": row.slot,
+        }  # fmt: skip
+        if row.series.metric != "ready":
+            found.append(threats.of_resource(row.series.metric, source, lines, **about, evidence=evidence))
+        elif source in limits:
+            found.append(threats.of_backlog(source, limits[source], lines, **about, evidence=evidence))
+    return [each for each in found if each is not None]
+
+
+def _limits(system: System) -> dict[str, float]:
+    """Return how deep each queue may be: its own hard limit, else that of all."""
+    units = queues().filter(system=system).exclude(state=Unit.State.GONE)
+    return {unit.name: QueueConfig.model_validate(dict(unit.config)).hard_limit for unit in units[:MAX_QUEUES]}
+
+
+def _of_plans(system: System, slot: int) -> list[threats.Threat]:
+    found = []
+    for body in capacity_plans(system, now=slot_time(slot)):
+        evidence = {name: body[name] for name in ("arrival", "arrival_from", "service_seconds", "target_wait_seconds")}
+        fields = ("arrival", "service_seconds", "workers", "load", "utilisation", "wait_seconds", "needed")
+        made = Plan(**{name: body[name] for name in fields})
+        found.append(
+            threats.of_plan(body["queue"], made, chance=body["overload_chance"], ready=body["ready"], evidence=evidence)
+        )
+    return [each for each in found if each is not None]
+
+
+@transaction.atomic
+def _keep(system: System, found: Mapping[str, threats.Threat], slot: int) -> None:
+    """Write what is threatened now; what is no longer seen is gone, and may come back under the same key."""
+    known = {row.key: row for row in Threat.objects.select_for_update().filter(system=system)}
+    for key, each in found.items():
+        row = known.get(key) or Threat(system=system, key=key, first_at=slot)
+        new = row.pk is None or row.gone_at is not None
+        if new:
+            row.first_at, row.gone_at, row.recommendation = slot, None, None
+        row.kind, row.subject, row.title, row.good = each.kind, each.subject[:200], each.title[:300], each.good
+        row.chance, row.impact = each.chance, each.impact
+        row.at, row.earliest, row.latest = each.at, each.earliest, each.latest
+        row.advice, row.evidence, row.last_at = each.advice[:400], dict(each.evidence), slot
+        if row.recommendation is None and _worth_advising(each):
+            row.recommendation = _advise(system, each, slot)
+        row.save()
+        if new:
+            data = {name: getattr(each, name) for name in ("kind", "subject", "title", "chance", "impact")}
+            type_ = "OpportunityFound" if each.good else "ThreatFound"
+            append(Stream.INTELLIGENCE, type_, data, system_id=system.pk, actor=str(Party.S4))
+    gone = [row.pk for key, row in known.items() if key not in found and row.gone_at is None]
+    Threat.objects.filter(pk__in=gone).update(gone_at=slot)
+    Threat.objects.filter(system=system, gone_at__lt=slot - KEEP_GONE_SECONDS).delete()
+
+
+def _worth_advising(each: threats.Threat) -> bool:
+    return bool(each.advice) and (each.good or (each.chance or 0.0) >= ADVISED_FROM)
+
+
+def _advise(system: System, each: threats.Threat, slot: int) -> UUID | None:
+    """Tell S3 what would help, once for each time that the threat comes up; it is people who decide."""
+    effect = None
+    if each.effect is not None and each.effect[1] != each.effect[2]:
+        metric, before, after, unit = each.effect
+        effect = {"metric": metric, "source": each.subject, "from": before, "to": after, "unit": unit}
+    now = slot_time(slot)
+    try:
+        row = recommend(
+            system_id=system.pk, kind=each.advice_kind, source="s4", subject=each.subject, title=each.advice[:200],
+            reason=_reason(each), author="s4 projector",
+            key=f"s4 {slot} {each.key}"[:200], expected_effect=effect, evidence=dict(each.evidence), measured_at=now,
+            expires_at=now + LASTS, now=now,
+        )  # fmt: skip
+    except Refused:  # an advice that S3 does not take is still a threat that people see
+        return None
+    return row.pk
+
+
+def _reason(each: threats.Threat) -> str:
+    chance = "" if each.chance is None else f" Chance {each.chance:.0%}, impact {each.impact:.1f}."
+    return f"{each.title}.{chance}"
