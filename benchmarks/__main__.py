@@ -46,6 +46,7 @@ ALL = [
     "collection_cost",
     "full_cycle",
     "drain",
+    "saw_tooth",
     "fleet_rate",
     "fleet_events",
     "task_history",

@@ -38,6 +38,7 @@ ONLY_IF = {
     "s4_intelligence.patterns": "subsystems.s4_intelligence.patterns.queries.is_tick_due",
     "s3_control.steer": "subsystems.s3_control.carrying.is_steering_due",
     "s3_control.tend": "subsystems.s3_control.settling.is_tending_due",
+    "s3_control.scale": "subsystems.s3_control.scaling.services.is_scaling_due",
 }
 STATE = ScheduleRun.State
 

@@ -91,6 +91,7 @@ app.conf.update(
         "forget-gone": {"task": "s1_operations.forget_gone", "schedule": every(3600), "options": {"expires": 3600}},
         "steer": {"task": "s3_control.steer", "schedule": every(1), "options": {"expires": 5}},
         "advise": {"task": "s3_control.advise", "schedule": every(30), "options": {"expires": 30}},
+        "scale": {"task": "s3_control.scale", "schedule": every(10), "options": {"expires": 10}},
         "tend": {"task": "s3_control.tend", "schedule": every(5), "options": {"expires": 5}},
         "forget-failures": {
             "task": "s1_operations.forget_failures",

@@ -21,6 +21,7 @@ from subsystems.s3_control.models import (
     FleetAudit,
     Hold,
     Recommendation,
+    ScalingPolicy,
     StandingOrder,
     SteeringRule,
     TaskRun,
@@ -111,6 +112,14 @@ class ActionPolicyAdmin(HistoryAdmin):
     list_display = ["system", "kind", "mode", "set_by", "set_at"]
     list_filter = ["mode", "kind"]
     list_select_related = ["system"]
+
+
+@admin.register(ScalingPolicy)
+class ScalingPolicyAdmin(HistoryAdmin):
+    list_display = ["fleet", "queue", "mode", "enabled", "size", "desired", "looked_at"]
+    list_filter = ["mode", "enabled"]
+    list_select_related = ["fleet"]
+    search_fields = ["queue", "fleet__name"]
 
 
 @admin.register(Hold)

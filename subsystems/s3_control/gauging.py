@@ -34,18 +34,19 @@ def gauge(row: Recommendation, now: datetime) -> Gauge:
     """
     if not row.effect:
         return Gauge(age_seconds=None if row.measured_at is None else (now - row.measured_at).total_seconds())
-    return measured(row.system_id, row.effect["source"], row.effect["metric"], now)
+    seconds = min(WINDOW_SECONDS, row.settle_seconds / 2)  # or it would hold what was before
+    return measured(row.system_id, row.effect["source"], row.effect["metric"], now, seconds)
 
 
-def measured(system_id: int, source: str, metric: str, now: datetime) -> Gauge:
-    """Return what *metric* of *source* shows now."""
+def measured(system_id: int, source: str, metric: str, now: datetime, seconds: float = WINDOW_SECONDS) -> Gauge:
+    """Return what *metric* of *source* shows now: the median of its last *seconds*."""
     moment = now.timestamp()
     found = window(system_id, metric, sources=[source], start=moment - 3600.0, end=moment)
     at, values = found.get((source, ""), (None, None))
     if at is None or values is None or not len(at):
         return Gauge()
     newest = float(at[-1])
-    recent = values[at > newest - WINDOW_SECONDS]
+    recent = values[at > newest - seconds]
     return Gauge(float(np.median(recent)), newest, max(0.0, moment - newest))
 
 
@@ -64,7 +65,7 @@ def judged(row: Recommendation, *, now: datetime) -> braking.Verdict:
     last = mine.filter(subject=row.subject).order_by("-decided_at").values_list("decided_at", flat=True).first()
     hour = mine.filter(act_kind=row.act_kind, decided_at__gt=now - timedelta(hours=1)).count()
     asked = braking.Asked(
-        mode=found.mode,
+        mode=found.mode if row.by_itself else "manual",
         limits=found.limits,
         target=row.act_target or (row.fleet.name if row.fleet else ""),
         size=braking.size_of(row.act_parameters),

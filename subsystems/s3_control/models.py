@@ -12,9 +12,10 @@ from django.utils import timezone
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Fleet
 from subsystems.s3_control.audit.models import AuditRun, Finding, FleetAudit
+from subsystems.s3_control.scaling.models import ScalingPolicy
 
 # Models of a package within the room: Django finds what this module names.
-__all__ = ["AuditRun", "Finding", "FleetAudit"]
+__all__ = ["AuditRun", "Finding", "FleetAudit", "ScalingPolicy"]
 
 
 class TaskRun(models.Model):
@@ -271,6 +272,7 @@ class Recommendation(models.Model):
     decided_by = models.CharField(max_length=150, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_why = models.CharField(max_length=500, blank=True)
+    by_itself = models.BooleanField(default=True)  # False: whoever advises leaves it to a person, whatever S5 permits
     automatic = models.BooleanField(default=False)
     waits_for = models.CharField(max_length=500, blank=True)  # why it was not applied by itself
     action = models.OneToOneField(

@@ -54,6 +54,7 @@ def recommend(
     fresh_seconds: float = FRESH_SECONDS,
     settle_seconds: float = SETTLE_SECONDS,
     expires_at: datetime | None = None,
+    by_itself: bool = True,
     now: datetime | None = None,
 ) -> Recommendation:
     """Advise something; return its row, the earlier one when *key* was said before in this system.
@@ -61,8 +62,8 @@ def recommend(
     *source* is `s3`, `s4`, `pattern` or `person`; *subject* names what it is about, a queue or a pool say: of one
     subject one correction is made at a time. *act* (`kind`, `target`, `parameters`) is what would be done to *fleet*;
     *expected_effect* (`metric`, `source`, `from`, `to`, `unit`) is how it will be judged; *measured_at* is the newest
-    data it rests on. Raises Invalid naming the field, Refused (`stale`) for an act that rests on data older than
-    *fresh_seconds* or on none.
+    data it rests on; without *by_itself* a person decides, whatever S5 permits. Raises Invalid naming the field,
+    Refused (`stale`) for an act that rests on data older than *fresh_seconds* or on none.
     """
     now = now or timezone.now()
     if key and (said := Recommendation.objects.filter(system_id=system_id, key=key).first()) is not None:
@@ -78,11 +79,11 @@ def recommend(
         system_id=system_id, fleet=fleet, kind=kind, source=source, author=author[:150], subject=subject, title=title,
         reason=reason[:1000], key=key or None, evidence=dict(evidence or {}), measured_at=measured_at,
         effect=promised.body() if promised else {}, fresh_seconds=fresh_seconds, settle_seconds=settle_seconds,
-        created_at=now, expires_at=expires_at, next_at=expires_at,
+        created_at=now, expires_at=expires_at, next_at=expires_at, by_itself=by_itself,
     )  # fmt: skip
     if wanted is not None:
         row.act_kind, row.act_target, row.act_parameters = wanted.kind, wanted.target, wanted.parameters
-        if permitting.permission(system_id, wanted.kind).mode == "auto":
+        if by_itself and permitting.permission(system_id, wanted.kind).mode == "auto":
             row.next_at = now
     return _written(row)
 

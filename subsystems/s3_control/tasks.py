@@ -12,8 +12,10 @@ from subsystems.kernel.triggerable import Arguments, triggerable
 from subsystems.messaging.slots import claim_slot
 from subsystems.s3_control import advising, captures, carrying, services, settling, standing
 from subsystems.s3_control.audit import services as audits
+from subsystems.s3_control.scaling import services as scaling
 
-STEER_SECONDS, ORDERS_SECONDS, TEND_SECONDS, ADVISE_SECONDS = 1, 2, 5, 30
+STEER_SECONDS, ORDERS_SECONDS, TEND_SECONDS = 1, 2, 5
+SCALE_SECONDS, ADVISE_SECONDS = 10, 30
 
 SCHEDULED = "s3_control.run_scheduled"
 
@@ -54,6 +56,14 @@ def advise() -> None:
     now = timezone.now()
     if claim_slot("s3_control.advise", ADVISE_SECONDS, now=now) is not None:
         advising.look_around(now=now)
+
+
+@shared_task(name="s3_control.scale", soft_time_limit=50, time_limit=60)
+def scale() -> None:
+    """Look at each scaling policy. Running twice is safe: each slot is claimed once."""
+    now = timezone.now()
+    if scaling.is_scaling_due(now=now) and claim_slot("s3_control.scale", SCALE_SECONDS, now=now) is not None:
+        scaling.scale(now=now)
 
 
 @shared_task(name=SCHEDULED, soft_time_limit=300, time_limit=330)

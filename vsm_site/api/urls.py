@@ -29,6 +29,7 @@ from vsm_site.api.views import (
     operations,
     policies,
     recommendations,
+    scaling,
     schedules,
     scores,
     signals,
@@ -100,6 +101,7 @@ router.register("actions", steering.ActionViewSet, basename="action")
 router.register("recommendations", recommendations.RecommendationViewSet, basename="recommendation")
 router.register("action-policies", recommendations.ActionPolicyViewSet, basename="action-policy")
 router.register("holds", recommendations.HoldViewSet, basename="hold")
+router.register("scaling-policies", scaling.ScalingPolicyViewSet, basename="scaling-policy")
 router.register("standing-orders", steering.StandingOrderViewSet, basename="standing-order")
 router.register("task-exceptions", history.ExceptionsViewSet, basename="task-exception")
 router.register("tasks/runs", tasks.RunViewSet, basename="run")

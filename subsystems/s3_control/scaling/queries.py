@@ -1,0 +1,92 @@
+"""Scaling policies as JSON, KEDA's figure, and a policy tried on the load of the last hours."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from subsystems.kernel.errors import Refused
+from subsystems.kernel.times import moment_text
+from subsystems.s2_coordination import damping
+from subsystems.s3_control.scaling.gathering import SEEN_SECONDS, look
+from subsystems.s3_control.scaling.models import ScalingPolicy
+from subsystems.s3_control.scaling.replaying import Trial, replay
+from subsystems.telemetry.queries import query
+
+SETTINGS = (
+    "role", "enabled", "mode", "least", "most", "safe", "out_cooldown_seconds", "in_cooldown_seconds",
+    "window_seconds", "in_window_seconds", "out_at", "in_at", "depth_per_slot", "oldest_seconds", "drain_seconds",
+    "response_ms", "pain_signals",
+)  # fmt: skip
+STEP_SECONDS = 30.0
+MOST_HOURS = 24 * 7
+
+
+def policy_body(row: ScalingPolicy) -> dict[str, Any]:
+    """Return a policy with what was decided last."""
+    return {
+        "id": row.pk,
+        "fleet": row.fleet.name,
+        "queue": row.queue,
+        **{name: getattr(row, name) for name in SETTINGS},
+        "size": row.size,
+        "desired": row.desired,
+        "why": row.why,
+        "drivers": row.drivers,
+        "looked_at": moment_text(row.looked_at),
+    }
+
+
+def keda_body(row: ScalingPolicy, *, now: datetime) -> dict[str, Any]:
+    """Return what KEDA's metrics-api scaler reads: `valueLocation: desired`, `targetValue: "1"`, a slot a replica.
+
+    Raises Refused (`stale`) where nothing was decided lately: KEDA then falls back, as it is told to.
+    """
+    age = None if row.looked_at is None else (now - row.looked_at).total_seconds()
+    if row.desired is None or age is None or age > 2 * SEEN_SECONDS:
+        raise Refused("Nothing was decided lately: what is wanted is not known.", code="stale")
+    desired = min(max(row.desired, row.least), row.most)
+    return {"desired": desired, "size": row.size, "least": row.least, "most": row.most, "age_seconds": round(age, 1)}
+
+
+def trial(row: ScalingPolicy, *, hours: float, now: datetime) -> tuple[Trial, Trial]:
+    """Return what a policy would have done with the queue's load of the last *hours*, with S2 and without.
+
+    The load is what was delivered, or published where the broker counts it, plus how the backlog changed. Raises
+    Refused (`unknown`) where no such history is kept.
+    """
+    end = now.timestamp()
+    start = end - hours * 3600.0
+    arrivals = _arrivals(row, start, end)
+    known = look(row, now=now).given
+    if not known.rate_each:
+        raise Refused("How much one slot does is not known yet: nothing was done lately.", code="unknown")
+    size = known.size or row.least
+    tried = [
+        replay(
+            row.terms, arrivals, step_seconds=STEP_SECONDS, rate_each=known.rate_each, size=size, damping=terms
+        )
+        for terms in (damping.terms_of(row.system_id), None)
+    ]  # fmt: skip
+    return tried[0], tried[1]
+
+
+def _arrivals(row: ScalingPolicy, start: float, end: float) -> list[float]:
+    """Return how many messages a second arrived, step by step; a hole is filled with what was last."""
+    for metric in ("published_rate", "delivered_rate"):
+        found = query(
+            [row.system_id], metric, source=row.subject, start=start, end=end, step=STEP_SECONDS, now=end
+        ).series
+        if found and len(found[0].at) >= 2:
+            return _filled(dict(zip(found[0].at.tolist(), found[0].values.tolist(), strict=True)))
+    raise Refused("No rates of this queue are on record: its broker does not count them.", code="unknown")
+
+
+def _filled(points: dict[float, float]) -> list[float]:
+    times = sorted(points)
+    count = round((times[-1] - times[0]) / STEP_SECONDS) + 1
+    filled, last = [], 0.0
+    for number in range(count):
+        last = points.get(times[0] + number * STEP_SECONDS, last)
+        filled.append(max(0.0, last))
+    return filled
