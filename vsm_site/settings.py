@@ -235,6 +235,8 @@ SPECTACULAR_SETTINGS = {
         "FindingState": "subsystems.s3_control.audit.models.Finding.State",
         "RunState": "subsystems.s3_control.models.TaskRun.State",
         "RecommendationKind": "subsystems.s3_control.models.Recommendation.Kind",
+        "PermissionMode": "subsystems.s3_control.models.ActionPolicy.Mode",
+        "ScalingMode": "subsystems.s3_control.scaling.models.ScalingPolicy.Mode",
         "MessageState": "subsystems.messaging.models.Message.State",
         "AlertState": "alerts.models.Alert.State",
         "LackPolicy": "alerts.models.AlertRule.Policy",

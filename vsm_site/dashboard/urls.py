@@ -22,6 +22,7 @@ from vsm_site.dashboard.views import (
     overview,
     policies,
     rules,
+    scaling,
     schedules,
     scores,
     signals,
@@ -56,6 +57,9 @@ urlpatterns = [
     path("actions/<uuid:pk>/", steering.detail, name="action"),
     path("actions/<uuid:pk>/undo/", steering.undo, name="action-undo"),
     path("actions/<uuid:pk>/apply/", steering.apply, name="action-apply"),
+    path("scaling/", scaling.index, name="scaling"),
+    path("scaling/<int:pk>/", scaling.detail, name="scaling-policy"),
+    path("scaling/<int:pk>/drop/", scaling.drop, name="scaling-policy-drop"),
     path("inbox/", inbox.index, name="inbox"),
     path("inbox/<uuid:pk>/", inbox.detail, name="recommendation"),
     *(

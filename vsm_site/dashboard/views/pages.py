@@ -78,6 +78,8 @@ SECTIONS = {
     "unit-steer": "fleets",
     "fleet-steer": "fleets",
     "fleet-act": "fleets",
+    "scaling": "scaling",
+    "scaling-policy": "scaling",
     "inbox": "inbox",
     "recommendation": "inbox",
     "actions": "actions",
