@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -51,13 +51,15 @@ def look(policy: ScalingPolicy, *, now: datetime) -> Known:
     size, busy = steps.slots(readers), steps.busy(readers)
     if not readers and queue is not None and not policy.fleet.last_error:
         size = busy = 0  # the broker answers, and nobody reads
-    _keep(policy, size, busy, now)
-    return Known(_inputs(policy, readers, queue, size, now), readers, queue)
+    _keep(policy, {"slots": size, "busy_slots": busy}, now)
+    given = _inputs(policy, readers, queue, size, now)
+    _keep(policy, {"arrival_rate": given.rate_in}, now)
+    return Known(given, readers, queue)
 
 
-def _keep(policy: ScalingPolicy, size: int | None, busy: int | None, now: datetime) -> None:
+def _keep(policy: ScalingPolicy, told: Mapping[str, float | None], now: datetime) -> None:
+    """Keep what was seen as samples: what a window is judged by, and what a policy may be tried on later."""
     at = now.timestamp()
-    told = {"slots": size, "busy_slots": busy}
     samples = [Sample(name, at, float(value), {}) for name, value in told.items() if value is not None]
     if samples:
         record({policy.subject: samples}, system_id=policy.system_id, now=at)

@@ -52,8 +52,8 @@ def keda_body(row: ScalingPolicy, *, now: datetime) -> dict[str, Any]:
 def trial(row: ScalingPolicy, *, hours: float, now: datetime) -> tuple[Trial, Trial]:
     """Return what a policy would have done with the queue's load of the last *hours*, with S2 and without.
 
-    The load is what was delivered, or published where the broker counts it, plus how the backlog changed. Raises
-    Refused (`unknown`) where no such history is kept.
+    The load is what the broker counted as published, or what followed from the counts of workers while the queue was
+    scaled. Raises Refused (`unknown`) where neither is on record.
     """
     end = now.timestamp()
     start = end - hours * 3600.0
@@ -73,13 +73,13 @@ def trial(row: ScalingPolicy, *, hours: float, now: datetime) -> tuple[Trial, Tr
 
 def _arrivals(row: ScalingPolicy, start: float, end: float) -> list[float]:
     """Return how many messages a second arrived, step by step; a hole is filled with what was last."""
-    for metric in ("published_rate", "delivered_rate"):
+    for metric in ("published_rate", "arrival_rate"):
         found = query(
             [row.system_id], metric, source=row.subject, start=start, end=end, step=STEP_SECONDS, now=end
         ).series
         if found and len(found[0].at) >= 2:
             return _filled(dict(zip(found[0].at.tolist(), found[0].values.tolist(), strict=True)))
-    raise Refused("No rates of this queue are on record: its broker does not count them.", code="unknown")
+    raise Refused("What arrived then is not on record: it is, from when the queue is scaled.", code="unknown")
 
 
 def _filled(points: dict[float, float]) -> list[float]:
