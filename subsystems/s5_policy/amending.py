@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -20,11 +21,13 @@ from subsystems.kernel.telemetry_events import emit
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
 from subsystems.s3_control.acts import ACTS
-from subsystems.s3_control.permitting import set_permission
+from subsystems.s3_control.models import SteeringRule
+from subsystems.s3_control.permitting import checked_limits, set_permission
 from subsystems.s5_policy import queries
 from subsystems.s5_policy.models import GoalValue, Policy, PolicyVersion
 from subsystems.s5_policy.terms import LARGEST, Fields, Kind, Terms, difference, limits_of, terms_of
 
+logger = logging.getLogger(__name__)
 MOST = {Kind.GOAL: 50, Kind.VALUE: 50}  # of one system: each is looked at with every assessment
 FURTHEST = timedelta(days=366)
 MAX_REASON = 500
@@ -60,6 +63,8 @@ def amend(
     before = last.fields if last else {}
     fields = terms.complete(given, before)
     _check_plan(fields.get("plan", ()))
+    if terms.kind is Kind.ACTING:
+        _check_acting(fields, given)
     tags = queries.checked_values(system, values) if values is not None else (last.values if last else [])
     changed = difference({**terms.defaults, **before} if last else terms.defaults if not terms.many else {}, fields)
     same_tags = last is not None and (tags, judgement) == (last.values, last.judgement)
@@ -84,9 +89,10 @@ def hand_down(system: System, *, now: datetime) -> int:
     newest: dict[int, PolicyVersion] = {}
     for version in rows.select_related("policy"):
         newest.setdefault(version.policy_id, version)
-    for version in newest.values():
+    known = [version for version in newest.values() if version.policy.name in ACTS]
+    for version in known:
         _permit(version, now)
-    return len(newest)
+    return len(known)
 
 
 def _permit(version: PolicyVersion, now: datetime) -> None:
@@ -98,6 +104,22 @@ def _permit(version: PolicyVersion, now: datetime) -> None:
                 version.policy.system_id, version.policy.name, fields["mode"], limits_of(fields),
                 by=version.author or "S5", reason=version.reason, now=now,
             )  # fmt: skip
+            _leave_to(version.policy, fields["approvers"])
+
+
+def _leave_to(policy: Policy, group: str) -> None:
+    """Leave acts of this kind to *group*. What was ruled by hand stays where policy never named a group."""
+    ever = any(said.get("approvers") for said in policy.versions.values_list("fields", flat=True))
+    if not ever:
+        return
+    found = Group.objects.filter(name=group).first()
+    if group and found is None:  # it went before its time came: what was ruled before is the safer
+        logger.warning("%s is to be left to the group %s, which is gone.", policy, group)
+        return
+    rules = SteeringRule.objects.filter(system_id=policy.system_id, kind=policy.name, target="*")
+    rules.exclude(group=found).delete()
+    if found is not None and not rules.exists():
+        SteeringRule.objects.create(system_id=policy.system_id, kind=policy.name, target="*", group=found)
 
 
 def add(system: System, kind: str, given: Mapping[str, Any], *, by: User | None, reason: str, **about: Any) -> Policy:
@@ -155,6 +177,17 @@ def _check_plan(acts: Iterable[Mapping[str, Any]]) -> None:
     for act in acts:
         if act["kind"] not in ACTS:
             raise Invalid(f"{act['kind']}: the kinds of acts are {', '.join(ACTS)}.", field="plan")
+
+
+def _check_acting(fields: Fields, given: Mapping[str, Any]) -> None:
+    """Refuse now what S3 would refuse when it comes into force."""
+    try:
+        checked_limits(limits_of(fields))
+    except Invalid as error:
+        raise Invalid(error.detail, field="targets") from None
+    name = given.get("approvers")
+    if name and not Group.objects.filter(name=name).exists():
+        raise Invalid("There is no group of users of this name.", field="approvers")
 
 
 def _free_name(system: System, kind: Kind, title: str) -> str:

@@ -271,6 +271,8 @@ TERMS: Mapping[Kind, Terms] = {
             Term("cooldown_seconds", "Between two on one subject (seconds)", "whole", 300, 0, 86_400),
             Term("most", "Workers or processes at a time", "whole", 0, 0, 1000, help="0: no limit"),
             Term("stop_after", "Stop after so many failed corrections", "whole", 3, 1, 100),
+            Term("approvers", "Left to the group", "text", "", most=150,
+                 help="Its members alone decide; empty: whoever may operate. Administrators may override it"),
         ),
         _anything,
         many=True,

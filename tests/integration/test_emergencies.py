@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -20,7 +21,7 @@ from subsystems.kernel.errors import Invalid
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.models import Fleet
-from subsystems.s3_control.models import ActionPolicy, Recommendation
+from subsystems.s3_control.models import ActionPolicy, Recommendation, SteeringRule
 from subsystems.s3_control.permitting import permission
 from subsystems.s5_policy import amending, responding
 from subsystems.s5_policy.models import Emergency
@@ -238,3 +239,26 @@ def test_an_administrator_permits_an_act_on_its_page(client: Client, system: Sys
     assert permission(system.pk, "queue.pause").mode == "auto"
     assert "by itself, within limits" in client.get("/dashboard/policy/").content.decode()
     assert client.get("/dashboard/policy/acts/magic/").status_code == 404
+
+
+def test_acts_are_left_to_a_group_and_given_back(system: System) -> None:
+    """Whose approval an act needs is policy, too; what policy never named stays as it was ruled by hand."""
+    keepers, others = (Group.objects.create(name=name) for name in ("keepers", "others"))
+    by_hand = SteeringRule.objects.create(system=system, kind="queue.pause", target="*", group=others)
+
+    def amend(**fields: Any) -> list[str]:
+        amending.amend(system, "acting", fields, by=None, reason="y", name=fields.pop("name"))
+        return list(SteeringRule.objects.order_by("kind").values_list("group__name", flat=True))
+
+    untouched = amend(name="queue.pause", per_hour=3)
+    left = amend(name="queue.purge", approvers="keepers")
+    back = amend(name="queue.purge", approvers="")
+
+    assert (untouched, left, back) == (["others"], ["others", "keepers"], ["others"])
+    assert (by_hand.group, keepers.name) == (others, "keepers")
+    with pytest.raises(Invalid) as refused:
+        amend(name="queue.purge", approvers="nobody")
+    assert refused.value.field == "approvers"
+    with pytest.raises(Invalid) as refused:
+        amend(name="queue.purge", targets="x" * 201)
+    assert refused.value.field == "targets"
