@@ -117,7 +117,7 @@ def lift(damper: Damper, *, by: User | None, now: datetime) -> None:
     if not row.in_force(terms_of(row.system_id), now=now):
         raise Refused("No damper holds it back.", code="not_held")
     Damper.objects.filter(pk=row.pk).update(
-        held_until=None, held_why="", reversals=0, unrest_at=None, direction=0, epoch=F("epoch") + 1
+        held_until=None, held_since=now, held_why="", reversals=0, unrest_at=None, direction=0, epoch=F("epoch") + 1
     )
     _record("damper.lifted", row.system_id, now, actor=by, subject=row.subject)
 

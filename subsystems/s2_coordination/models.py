@@ -234,6 +234,10 @@ class Damper(models.Model):
             self.leased_to, self.leased_until, self.held_until, self.held_why,
         )  # fmt: skip
 
+    def let_go_since(self, moment: datetime) -> bool:
+        """Return whether a person let it go since then: S2 does not know better than who looked."""
+        return self.held_until is None and self.held_since is not None and self.held_since >= moment
+
     def in_force(self, terms: DampingTerms, *, now: datetime) -> bool:
         """Return whether a reversal of the last act, or what takes away, would be refused now."""
         past = Past(self.direction, self.acted_at, self.reversals, self.unrest_at, "", None, self.held_until)

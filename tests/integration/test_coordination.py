@@ -81,6 +81,18 @@ def test_acts_that_go_to_and_fro_are_found_told_and_damped() -> None:
     assert (told.channel, told.sender, told.recipient, told.reply_state) == ("coordination", "s2", "s1", "open")
 
 
+def test_what_a_person_let_go_is_not_held_again_for_the_same_finding() -> None:
+    """Who looked and decided must not be overruled a minute later."""
+    ping_pong("workers", until=NOON)
+    look(0, 60)
+    damping.lift(Damper.objects.get(), by=None, now=after(70))
+
+    look(120)
+
+    assert Damper.objects.get().held_until is None
+    assert CoordinationFinding.objects.get(kind="oscillation").measure == ""
+
+
 def test_one_look_is_not_enough_and_more_make_no_more_rows() -> None:
     """Noise looks like a swing once in a hundred looks; a redelivered task must change nothing."""
     ping_pong("workers", until=NOON)

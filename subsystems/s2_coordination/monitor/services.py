@@ -211,7 +211,11 @@ def _see_to(row: CoordinationFinding, found: Found, now: datetime) -> None:
 def _damp(row: CoordinationFinding, found: Found, now: datetime) -> None:
     """Put down the dampers of what swings: of the subject itself, or of those that a queue's workers go by."""
     known = Damper.objects.filter(system_id=row.system_id).order_by("-asked_at")[:MOST_DAMPERS]
-    held = [damper for damper in known if findings.is_about(damper.subject, found.subject)]
+    held = [
+        damper
+        for damper in known
+        if findings.is_about(damper.subject, found.subject) and not damper.let_go_since(row.found_at)
+    ]
     until = now + timedelta(seconds=found.hold_seconds)
     for damper in held:
         if damper.held_until is None or damper.held_until < now + timedelta(seconds=found.hold_seconds / 2):
