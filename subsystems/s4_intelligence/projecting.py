@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import platform
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+import celery
+import django
+from django.db import connection, transaction
 
 from subsystems.event_log.services import append
 from subsystems.event_log.streams import Stream
@@ -21,15 +24,18 @@ from subsystems.kernel.errors import Refused
 from subsystems.kernel.slots import slot_time
 from subsystems.messaging.channels import Party
 from subsystems.recursion.models import System
+from subsystems.recursion.queries import ROOT_SLUG
 from subsystems.s1_operations.adapters.celery_fleet import QueueConfig
 from subsystems.s1_operations.models import Unit
 from subsystems.s3_control.recommending import recommend
 from subsystems.s4_intelligence import threats
 from subsystems.s4_intelligence.capacity import Plan, little_residual, plan
 from subsystems.s4_intelligence.forecast_columns import unpacked
+from subsystems.s4_intelligence.lifecycles import supported_until
 from subsystems.s4_intelligence.matrices import Floats
 from subsystems.s4_intelligence.models import Forecast, Threat
 from subsystems.s4_intelligence.saturation import crossing
+from subsystems.telemetry.queries import latest
 from subsystems.telemetry.sketch import Sketch, merged
 
 TARGET_WAIT_SECONDS = 5.0
@@ -44,7 +50,7 @@ KEEP_GONE_SECONDS = 30 * 86_400
 
 def project(system: System, slot: int) -> int:
     """Look where the forecasts of *system* lead; return how many threats and opportunities there are now."""
-    found = [*_of_forecasts(system), *_of_plans(system, slot)]
+    found = [*_of_forecasts(system), *_of_plans(system, slot), *_of_surroundings(system, slot)]
     by_key = {
         each.key: each for each in sorted(found, key=lambda each: each.chance or 0.0)
     }  # of two spans the surer one
@@ -155,7 +161,10 @@ def _limits(system: System) -> dict[str, float]:
 
 def _of_plans(system: System, slot: int) -> list[threats.Threat]:
     found = []
+    own = set(queues().filter(system=system, fleet__own=True).values_list("pk", flat=True))
     for body in capacity_plans(system, now=slot_time(slot)):
+        if body["unit_id"] in own or body["arrival_from"] != "forecast":
+            continue  # the platform looks after itself, and one moment is no reason to change what is there
         evidence = {name: body[name] for name in ("arrival", "arrival_from", "service_seconds", "target_wait_seconds")}
         fields = ("arrival", "service_seconds", "workers", "load", "utilisation", "wait_seconds", "needed")
         made = Plan(**{name: body[name] for name in fields})
@@ -163,6 +172,29 @@ def _of_plans(system: System, slot: int) -> list[threats.Threat]:
             threats.of_plan(body["queue"], made, chance=body["overload_chance"], ready=body["ready"], evidence=evidence)
         )
     return [each for each in found if each is not None]
+
+
+def _of_surroundings(system: System, slot: int) -> list[threats.Threat]:
+    """Return certificates and versions that come to their end."""
+    heard = latest(system.pk, metrics=["certificate_days_left"])
+    days = {source: metrics["certificate_days_left"][1] for source, metrics in heard.items()}
+    found = [threats.of_certificate(source, left, now=float(slot)) for source, left in days.items()]
+    if system.slug == ROOT_SLUG:
+        found += [threats.of_version(name, version, ends, now=float(slot)) for name, version, ends in versions()]
+    return [each for each in found if each is not None]
+
+
+def versions() -> list[tuple[str, str, float | None]]:
+    """Return what the platform stands on, in which version, and when its support ends (epoch seconds) or None."""
+    known = [("Python", platform.python_version()), ("Django", django.get_version()), ("Celery", celery.__version__)]
+    if connection.vendor == "postgresql":
+        number: int = connection.pg_version  # type: ignore[attr-defined]
+        known.append(("PostgreSQL", f"{number // 10_000}.{number % 10_000}"))
+    return [(name, version, _end(supported_until(name, version))) for name, version in known]
+
+
+def _end(day: date | None) -> float | None:
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() + 86_400
 
 
 @transaction.atomic

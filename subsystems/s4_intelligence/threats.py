@@ -21,6 +21,9 @@ LIMITS: Mapping[str, tuple[float, str, float]] = {
     "cpu_ratio": (0.95, "The CPU of {} is used up", 0.6),
 }
 BACKLOG_IMPACT, SHORTAGE_IMPACT, GAIN = 0.6, 0.7, 0.3
+EXPIRED_IMPACT, UNSUPPORTED_IMPACT = 0.8, 0.4
+CERTIFICATE_DAYS, SUPPORT_DAYS = 21.0, 180.0  # before the end, from when on it is told
+DAY = 86_400.0
 IDLE = 0.3  # below which share of its workers a queue has many to spare
 LEAST_WORKERS = 2
 MANY_TIMES = 3  # as many workers as there are: more of the same is no answer any more
@@ -119,3 +122,28 @@ def of_plan(
             evidence=told,
         )  # fmt: skip
     return None
+
+
+def of_certificate(source: str, days_left: float, *, now: float) -> Threat | None:
+    """Return what is threatened when a certificate ends soon; that is certain unless somebody renews it."""
+    if days_left > CERTIFICATE_DAYS:
+        return None
+    ends = now + days_left * DAY
+    title = f"The certificate of {source} has expired" if days_left <= 0 else f"The certificate of {source} expires"
+    return Threat(
+        f"certificate {source}", "certificate", source, title, 1.0, EXPIRED_IMPACT, ends, ends, ends,
+        advice=f"Renew the certificate of {source}.", effect=("certificate_days_left", days_left, 90.0, "days"),
+        evidence={"days_left": days_left},
+    )  # fmt: skip
+
+
+def of_version(name: str, version: str, ends: float | None, *, now: float) -> Threat | None:
+    """Return what is threatened when *version* is soon supported no more; None where that is far or unknown."""
+    if ends is None or ends - now > SUPPORT_DAYS * DAY:
+        return None
+    over = "is supported no more" if ends <= now else "is soon supported no more"
+    return Threat(
+        f"version {name} {version}", "version", f"{name} {version}", f"{name} {version} {over}", 1.0,
+        UNSUPPORTED_IMPACT, ends, ends, ends, advice=f"Plan the step to a newer {name}.", advice_kind="architectural",
+        evidence={"supported_until": ends, "version": version},
+    )  # fmt: skip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 import numpy as np
 import pytest
 
 from subsystems.s4_intelligence.capacity import Plan, little_residual, mean_wait, plan, workers_needed
+from subsystems.s4_intelligence.lifecycles import supported_until
 from subsystems.s4_intelligence.saturation import crossing
-from subsystems.s4_intelligence.threats import of_backlog, of_plan, of_resource
+from subsystems.s4_intelligence.threats import DAY, of_backlog, of_certificate, of_plan, of_resource, of_version
 
 
 def lines(mean: list[float], half80: float, half95: float) -> dict[str, np.ndarray]:
@@ -105,3 +107,20 @@ def test_a_plan_becomes_advice_of_its_kind(
     found = of_plan("shop/web", made, chance=0.8, ready=10.0, evidence={})
 
     assert (found.kind if found else None, found.advice_kind if found else None) == (kind, advice_kind)
+
+
+def test_ends_are_told_before_they_come() -> None:
+    """A certificate three weeks ahead, a version half a year; what nobody dated is unknown and not told."""
+    assert of_certificate("shop", 30.0, now=0.0) is None
+    soon = of_certificate("shop", 5.0, now=0.0)
+    assert soon is not None
+    assert (soon.at, soon.kind) == (5 * DAY, "certificate")
+
+    assert supported_until("Django", "5.2.19") == date(2028, 4, 30)
+    assert supported_until("PostgreSQL", "15.4") == date(2027, 11, 11)
+    assert supported_until("Celery", "5.7.0") is None
+    assert of_version("Celery", "5.7.0", None, now=0.0) is None
+    assert of_version("Django", "5.2", 400 * DAY, now=0.0) is None
+    over = of_version("Django", "4.2", 1 * DAY, now=2 * DAY)
+    assert over is not None
+    assert over.title == "Django 4.2 is supported no more"

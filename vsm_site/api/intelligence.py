@@ -110,7 +110,7 @@ class AccuracySerializer(Plain):
 class ThreatSerializer(Plain):
     id = serializers.IntegerField()
     system = serializers.SlugField()
-    kind = serializers.CharField(help_text="saturation, backlog, shortage or idle")
+    kind = serializers.CharField(help_text="saturation, backlog, shortage, idle, certificate or version")
     subject = serializers.CharField(help_text="The unit that it is about")
     title = serializers.CharField()
     good = serializers.BooleanField(help_text="An opportunity")
