@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
-from django.db.models import Count, F, Prefetch, Q, QuerySet
+from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from subsystems.kernel.errors import Invalid, TransientError
@@ -145,23 +145,28 @@ def checked_values(system: System, names: Iterable[str]) -> list[str]:
 
 
 def said_of(system: System, kind: Kind, *, now: datetime | None = None) -> dict[str, Fields]:
-    """Return by name what each goal or value of *system* says now; two queries however many there are."""
-    moment = now or timezone.now()
-    found = {}
-    for policy in policies().filter(system_id=system.pk, kind=kind):
-        held = holding(policy, moment)
-        if held is not None:
-            found[policy.name] = {**TERMS[kind].defaults, **held.fields, "id": policy.pk}
-    return found
+    """Return by name what each goal, value or act of *system* says now; one query however many there are."""
+    return {
+        held.policy.name: {**TERMS[kind].defaults, **held.fields, "id": held.policy_id}
+        for held in in_force(system, now=now or timezone.now()).filter(policy__kind=kind)
+    }
+
+
+def in_force(system: System, *, now: datetime) -> QuerySet[PolicyVersion]:
+    """Return the version of each policy of *system* that holds at *now*; versions before it are not read."""
+    come = PolicyVersion.objects.filter(policy__system_id=system.pk, effective_at__lte=now).order_by()
+    newest = come.values("policy").annotate(last=Max("pk")).values("last")  # a later version has a greater key
+    held = PolicyVersion.objects.filter(pk__in=newest).select_related("policy")
+    return held.order_by("policy__kind", "policy__name")
 
 
 def identity(system: System, *, now: datetime) -> Alignment:
     """Return how much of what is in force, and of what was decided in the last 90 days, serves the declared values."""
-    items = []
-    for policy in policies().filter(system_id=system.pk).exclude(kind=Kind.VALUE):
-        held = holding(policy, now)
-        if held is not None and held.fields.get("active", True):
-            items.append(Item(str(policy), held.values, held.judgement))
+    items = [
+        Item(str(held.policy), held.values, held.judgement)
+        for held in in_force(system, now=now).exclude(policy__kind=Kind.VALUE)
+        if held.fields.get("active", True)
+    ]
     decided = Decision.objects.filter(system=system, asked_at__gte=now - REVIEWED_WINDOW).exclude(title="")
     items += [Item(*row) for row in decided.values_list("title", "values", "judgement")]
     return alignment(items, declared_values(system))
@@ -199,11 +204,9 @@ def goals_of(system: System, *, now: datetime) -> list[Goal]:
 
 
 def _entered(ids: Iterable[int]) -> dict[int, tuple[float | None, datetime | None]]:
-    found: dict[int, tuple[float | None, datetime | None]] = {}
-    rows = GoalValue.objects.filter(goal__in=list(ids)).order_by("at", "id")
-    for goal_id, value, at in rows.values_list("goal_id", "value", "at"):
-        found[goal_id] = value, at
-    return found
+    newest = GoalValue.objects.filter(goal__in=list(ids)).order_by().values("goal").annotate(last=Max("pk"))
+    rows = GoalValue.objects.filter(pk__in=newest.values("last"))
+    return {goal_id: (value, at) for goal_id, value, at in rows.values_list("goal_id", "value", "at")}
 
 
 def _measured(
