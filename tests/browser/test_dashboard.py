@@ -21,7 +21,8 @@ PAGES = [
     "/dashboard/alerts/noise/", "/dashboard/alerts/statistics/", "/dashboard/calendar/",
     "/dashboard/tasks/", "/dashboard/tasks/exceptions/", "/dashboard/tasks/latencies/", "/dashboard/tasks/trigger/",
     "/dashboard/variety/", "/dashboard/workers/", "/dashboard/queues/", "/dashboard/schedules/", "/dashboard/actions/",
-    "/dashboard/audit/", "/dashboard/policy/", "/dashboard/policy/viability/", "/dashboard/scores/", "/admin/",
+    "/dashboard/audit/", "/dashboard/policy/", "/dashboard/policy/viability/", "/dashboard/scores/",
+    "/dashboard/patterns/", "/dashboard/patterns/add/", "/admin/",
 ]  # fmt: skip
 UNLABELLED = """() => [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a[href]")]
     .filter((one) => one.checkVisibility())

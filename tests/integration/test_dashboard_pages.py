@@ -42,6 +42,9 @@ PAGES = [
     "/dashboard/maintenance-windows/",
     "/dashboard/fleets/",
     "/dashboard/audit/",
+    "/dashboard/patterns/",
+    "/dashboard/patterns/add/",
+    "/dashboard/patterns/detections/",
     "/dashboard/workers/",
     "/dashboard/queues/",
     "/dashboard/schedules/",
@@ -82,6 +85,7 @@ VERBS = [
     "/dashboard/policy/goal/add/",
     "/dashboard/decisions/",
     "/dashboard/coordination/",
+    "/dashboard/patterns/install/",
 ]
 RULE = {
     "name": "Too many orders", "metric": "orders", "unit_kind": "", "unit": "", "comparison": "gt", "threshold": "10",

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from subsystems.algedonic.models import Signal
 from subsystems.event_log import services as event_log
@@ -20,11 +22,11 @@ from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
 from subsystems.s3_control.models import Recommendation
 from subsystems.s4_intelligence.models import Pattern, PatternCell, PatternDetection, PatternInput
-from subsystems.s4_intelligence.patterns import gathering, listening, queries, services
+from subsystems.s4_intelligence.patterns import gathering, listening, queries, rehearsing, services
 from subsystems.s4_intelligence.patterns.builtin import BUILT_IN
 from subsystems.s4_intelligence.patterns.language import Mistaken, read
 from subsystems.variety.models import Reading
-from tests.support.factories import make_system
+from tests.support.factories import bearer, make_system, make_token, make_user
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -323,3 +325,85 @@ def test_what_is_old_is_forgotten(system: System) -> None:
     gone = services.forget(now=later(100 * 86_400))
 
     assert (kept, gone) == (0, 1)
+
+
+# --- Pages and addresses ----------------------------------------------------------------------------------------------
+def test_a_pattern_is_written_rehearsed_and_judged_on_pages(client: Client, system: System) -> None:
+    """The whole road of a person: check, see when it would have been, save, look at a detection, say what it was."""
+    user = make_user(role="operator")
+    client.force_login(user)
+    happened(4)
+
+    wrong = client.post("/dashboard/patterns/add/", {"text": FAILED.replace("60s", "soon"), "save": "1"})
+    hours = str((datetime.now(UTC) - NOON).total_seconds() / 3600 + 1)
+    told = rehearsing.rehearse(system, FAILED, hours=float(hours), now=datetime.now(UTC))
+    checked = client.post("/dashboard/patterns/add/", {"text": FAILED, "rehearse": "1", "hours": "24"})
+    saved = client.post("/dashboard/patterns/add/", {"text": FAILED, "save": "1"})
+    hear(sealed())
+    row = PatternDetection.objects.get(level=3)
+    judged = client.post(f"/dashboard/patterns/detections/{row.pk}/", {"verdict": "true"})
+    row.refresh_from_db()
+
+    assert (wrong.status_code, b"Line 6" in wrong.content) == (400, True)
+    assert (told["fired"], told["complete"], told["detections"][0]["key"]) == (1, True, "north")
+    assert checked.status_code == 200
+    assert (saved.status_code, judged.status_code, row.verdict) == (302, 302, "true")
+    for address in ("", "add/?from=cascading_failure", "add/?kind=absence&name=quiet&event=a&other=b&within=5m&count=1",
+                    f"{row.pattern_id}/", "detections/", f"detections/{row.pk}/"):  # fmt: skip
+        assert client.get(f"/dashboard/patterns/{address}").status_code == 200
+
+
+def test_a_reader_looks_and_changes_nothing(client: Client, system: System) -> None:
+    """Whoever may only look finds no button and no other way."""
+    pattern = services.create(system, FAILED, by=None)
+    client.force_login(make_user("reader", role="viewer"))
+
+    answers = [
+        client.post("/dashboard/patterns/add/", {"text": FAILED, "save": "1"}),
+        client.post(f"/dashboard/patterns/{pattern.pk}/delete/"),
+        client.post("/dashboard/patterns/install/"),
+    ]
+
+    assert [each.status_code for each in answers] == [403, 403, 403]
+
+
+def test_the_list_of_patterns_costs_the_same_for_many(client: Client, system: System) -> None:
+    """No query for each pattern."""
+    client.force_login(make_user(role="operator"))
+    services.install(system, ["policy_churn"], by=None)
+    with CaptureQueriesContext(connection) as few:
+        client.get("/dashboard/patterns/")
+    services.install(system, None, by=None)
+    with CaptureQueriesContext(connection) as many:
+        client.get("/dashboard/patterns/")
+
+    assert len(many) == len(few)
+
+
+def test_patterns_by_the_api(client: Client, system: System) -> None:
+    """Everything that the pages do, programs do too; another tenant's patterns do not exist."""
+    north = make_system("north")
+    services.create(north, FAILED, by=None)
+    mine = bearer(make_token(["read", "operate"], user=make_user(role="operator"))[1])
+
+    def send(path: str, body: Any = None) -> Any:
+        return client.post(f"/api/v1/patterns/{path}", body or {}, content_type="application/json", headers=mine)
+
+    refused = send("", {"text": FAILED.replace("count: 3", "count: x")})
+    checked = send("validate/", {"text": FAILED.replace("count: 3", "count: x")}).json()
+    made = send("", {"text": FAILED})
+    pk = made.json()["id"]
+    happened(3)
+    hear(sealed())
+    [row] = client.get(f"/api/v1/patterns/detections/?pattern={pk}&level=3", headers=mine).json()["results"]
+    judged = send(f"detections/{row['id']}/judge/", {"verdict": "false"}).json()
+    listed = client.get("/api/v1/patterns/", headers=mine).json()["results"]
+    rested = send(f"{pk}/disable/").json()
+    gone = client.delete(f"/api/v1/patterns/{pk}/", headers=mine)
+
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "text")
+    assert (checked["valid"], checked["mistakes"][0]["line"]) == (False, 6)
+    assert (made.status_code, row["key"], judged["verdict"]) == (201, "north", "false")
+    assert [each["statistics"]["precision"] for each in listed] == [0.0]
+    assert (rested["enabled"], gone.status_code) == (False, 204)
+    assert client.get(f"/api/v1/patterns/{Pattern.objects.get().pk}/", headers=mine).status_code == 404

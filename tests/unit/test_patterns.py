@@ -16,7 +16,7 @@ from subsystems.s4_intelligence.patterns.compiling import plan_of
 from subsystems.s4_intelligence.patterns.conditions import compiled
 from subsystems.s4_intelligence.patterns.durations import seconds_of
 from subsystems.s4_intelligence.patterns.engine import Engine, Finding, Level
-from subsystems.s4_intelligence.patterns.happening import Happening, flat
+from subsystems.s4_intelligence.patterns.happening import Happening, flat, name_of
 from subsystems.s4_intelligence.patterns.language import Mistaken, read
 from subsystems.s4_intelligence.patterns.terms import STEPS
 
@@ -409,3 +409,10 @@ def test_the_names_of_the_documents_are_known() -> None:
 
     assert found.when.recent is not None
     assert found.when.recent.event == ["vsm.algedonic.pain", "vsm.algedonic.pleasure"]
+
+
+def test_a_signal_is_heard_once_however_many_are_told_of_it() -> None:
+    """The messages that tell of pain are in the log beside the pain itself, under the name that documents give it."""
+    names = [name_of("AlgedonicSignalEmitted", {"signal_type": "pain"}), name_of("algedonic.signal", {})]
+
+    assert names == ["vsm.algedonic.pain", "algedonic.told"]

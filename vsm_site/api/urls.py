@@ -27,6 +27,7 @@ from vsm_site.api.views import (
     notices,
     on_call,
     operations,
+    patterns,
     policies,
     recommendations,
     scaling,
@@ -96,6 +97,8 @@ router.register("audit/runs", audit.AuditRunViewSet, basename="audit-run")
 router.register("audit", audit.FleetAuditViewSet, basename="audit")
 router.register("coordination/findings", coordination.CoordinationFindingViewSet, basename="coordination-finding")
 router.register("coordination/dampers", coordination.DamperViewSet, basename="damper")
+router.register("patterns/detections", patterns.DetectionViewSet, basename="pattern-detection")
+router.register("patterns", patterns.PatternViewSet, basename="pattern")
 router.register("schedules", schedules.ScheduleViewSet, basename="schedule")
 router.register("actions", steering.ActionViewSet, basename="action")
 router.register("recommendations", recommendations.RecommendationViewSet, basename="recommendation")

@@ -102,7 +102,7 @@ description: Pain of several sources within a minute, one after the other.
 when:
   frequency:
     event: vsm.algedonic.pain
-    where: {severity: {in: [critical, high]}}
+    where: {severity: {in: [critical, high]}, not: {source: {regex: '^pattern:'}}}
     distinct: source
     count: 3
     within: 1m

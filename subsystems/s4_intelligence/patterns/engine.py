@@ -180,10 +180,14 @@ class Running:
         before = watermark - self.plan.horizon
         while self.cells:
             key, cell = next(iter(self.cells.items()))
-            if cell.touched_at >= before or cell.level or any(term.due() is not None for term in cell.terms):
+            if cell.touched_at >= before:
                 return
-            del self.cells[key]
             self.dirty.add(key)
+            if cell.level or any(term.due() is not None for term in cell.terms):
+                cell.touched_at = watermark  # it is not over: as good as touched, and out of the way of the others
+                self.cells.move_to_end(key)
+            else:
+                del self.cells[key]
 
     def load(self, key: str, wire: Sequence[Any]) -> None:
         """Bring back one cell; call it in the order in which they were touched."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from subsystems.event_log.recorded import Recorded
 from subsystems.kernel.telemetry_names import alias_table
 
 MISSING: Any = object()
@@ -21,6 +22,7 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "s1.performance": ("vsm.s1.performance",),
     "system1.performance": ("vsm.s1.performance",),
 }
+TOLD = "algedonic.signal"  # the type of a message, and in the documents the name of a signal
 SIGNAL = "AlgedonicSignalEmitted"  # in the log; here it goes by the names of telemetry
 TABLE: dict[str, tuple[str, ...]] = {
     **{prefix + name: names for name, names in _ALIASES.items() for prefix in ("vsm_core.", "vsm.", "")},
@@ -49,6 +51,8 @@ def names_of(name: str) -> tuple[str, ...]:
 
 def name_of(type_: str, data: Mapping[str, Any]) -> str:
     """Return the canonical name of an event of the log."""
+    if type_ == TOLD:
+        return "algedonic.told"  # a message to one of those who are told; the signal itself has its own event
     if type_ == SIGNAL:
         return "vsm.algedonic.pleasure" if data.get("signal_type") == "pleasure" else "vsm.algedonic.pain"
     return names_of(type_)[0]
@@ -77,3 +81,13 @@ def reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
         return found
 
     return nested
+
+
+def happening_of(event: Recorded) -> Happening:
+    """Return an event of the log as patterns hear it."""
+    said = event.data
+    data = {**flat(said)}
+    data["event"] = {
+        "type": event.type, "stream": event.stream, "actor": event.actor, "correlation_id": event.correlation_id,
+    }  # fmt: skip
+    return Happening(event.at.timestamp(), name_of(event.type, said), data, event.position)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
 
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
-from subsystems.s4_intelligence.patterns.models import Pattern, PatternDetection
+from subsystems.s4_intelligence.patterns.models import Pattern, PatternDetection, PatternEngine
 
 DAY = timedelta(days=1)
 Level, Verdict = PatternDetection.Level, PatternDetection.Verdict
 NO_STATISTICS: dict[str, Any] = {
     "detections": 0, "detections_24h": 0, "per_hour": 0.0, "early": 0, "true": 0, "false": 0, "precision": None,
-    "last_detection_at": None, "level": None,
+    "last_detection_at": None, "level": None, "heard": 0, "late": 0, "evicted": 0, "doubted": 0,
 }  # fmt: skip
 
 
@@ -31,13 +32,13 @@ def detections() -> QuerySet[PatternDetection]:
 
 
 def statistics(rows: Iterable[Pattern], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return how patterns fared, by id; one query. Rates are of the last 24 hours, or as long as a pattern is there.
+    """Return how patterns fared, by id; two queries. Rates are of the last 24 hours, or as long as a pattern is there.
 
     Precision is what people confirmed of what they judged (requirements 3.7); nobody's word is unknown, not perfect.
     """
     wanted = {row.pk: row for row in rows}
     full = Q(level=Level.ACT)
-    found = (
+    found: Any = (
         PatternDetection.objects.filter(pattern__in=list(wanted))
         .order_by()
         .values("pattern_id")
@@ -51,18 +52,27 @@ def statistics(rows: Iterable[Pattern], *, now: datetime) -> dict[int, dict[str,
             level=Max("level", filter=Q(ended_at=None)),
         )
     )
-    told = {pk: dict(NO_STATISTICS) for pk in wanted}
+    heard = _heard({row.system_id for row in wanted.values()})
+    told = {pk: {**NO_STATISTICS, **heard.get(pk, {})} for pk in wanted}
     for each in found:
         pk = each["pattern_id"]
         hours = max(1.0, min(24.0, (now - wanted[pk].created_at).total_seconds() / 3600))
         judged = each["true"] + each["false"]
-        told[pk] = {
-            **{name: each.get(name) for name in NO_STATISTICS}, "per_hour": round(each["detections_24h"] / hours, 4),
-            "precision": round(each["true"] / judged, 4) if judged else None,
-            "level": Level(each["level"]).name.lower() if each["level"] else None,
-            "last_detection_at": each["last_detection_at"],
-        }  # fmt: skip
+        told[pk] |= {name: each[name] for name in NO_STATISTICS if name in each}
+        told[pk]["per_hour"] = round(each["detections_24h"] / hours, 4)
+        told[pk]["precision"] = round(each["true"] / judged, 4) if judged else None
+        told[pk]["level"] = Level(each["level"]).name.lower() if each["level"] else None
     return told
+
+
+def _heard(system_ids: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Return how many events each pattern was given since it was begun, and what was lost of them."""
+    bodies = PatternEngine.objects.filter(pk__in=list(system_ids)).values_list("body", flat=True)
+    return {
+        int(pk): {name: counts[name] for name in ("heard", "late", "evicted", "doubted")}
+        for body in bodies
+        for pk, counts in json.loads(body).get("patterns", {}).items()
+    }
 
 
 def pattern_bodies(rows: Iterable[Pattern], *, now: datetime) -> list[dict[str, Any]]:
@@ -117,6 +127,11 @@ def detection_body(row: PatternDetection, *, evidence: bool = True) -> dict[str,
 def is_tick_due(*, now: datetime) -> bool:
     """Return whether any pattern is at work: beat asks before it sends a task."""
     return Pattern.objects.filter(enabled=True).exists()
+
+
+def moment_of(at: float) -> datetime:
+    """Return epoch seconds as a moment."""
+    return datetime.fromtimestamp(at, UTC)
 
 
 def of(system: System) -> QuerySet[Pattern]:

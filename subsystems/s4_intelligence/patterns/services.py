@@ -27,7 +27,7 @@ from subsystems.s4_intelligence.patterns import acting, queries
 from subsystems.s4_intelligence.patterns.builtin import BUILT_IN
 from subsystems.s4_intelligence.patterns.compiling import names_in, plan_of
 from subsystems.s4_intelligence.patterns.engine import Engine, Finding, Level
-from subsystems.s4_intelligence.patterns.happening import Happening, flat, name_of
+from subsystems.s4_intelligence.patterns.happening import Happening, happening_of
 from subsystems.s4_intelligence.patterns.language import Mistake, Mistaken, read
 from subsystems.s4_intelligence.patterns.models import (
     Pattern,
@@ -77,7 +77,7 @@ def hear(events: Sequence[Recorded], *, now: datetime) -> int:
     root = root_system().pk
     heard: defaultdict[int, list[Happening]] = defaultdict(list)
     for event in events:
-        heard[event.system_id or root].append(_happening(event))
+        heard[event.system_id or root].append(happening_of(event))
     for each in _inputs(list(patterns)):
         heard[each.system_id].append(Happening(each.at, each.type, json.loads(each.data), -each.pk))
     until = max((event.at.timestamp() for event in events), default=None)
@@ -127,14 +127,6 @@ def _inputs(system_ids: Sequence[int]) -> list[PatternInput]:
     if rows:
         PatternInput.objects.filter(pk__in=[row.pk for row in rows]).update(taken=True)
     return rows
-
-
-def _happening(event: Recorded) -> Happening:
-    data = {**flat(event.data)}
-    data["event"] = {
-        "type": event.type, "stream": event.stream, "actor": event.actor, "correlation_id": event.correlation_id,
-    }  # fmt: skip
-    return Happening(event.at.timestamp(), name_of(event.type, data), data, event.position)
 
 
 def _hear(
@@ -363,6 +355,16 @@ def judge(detection: PatternDetection, verdict: str, *, by: User | None, comment
         Stream.INTELLIGENCE, "pattern.judged", data, system_id=detection.system_id,
         actor=by.get_username() if by else "", at=now,
     )  # fmt: skip
+
+
+def validated(text: str) -> dict[str, Any]:
+    """Return whether *text* is a pattern, what it asks for, and all that is wrong with it."""
+    try:
+        definition = read(text)
+    except Mistaken as error:
+        told = [mistake.to_wire() for mistake in error.mistakes]
+        return {"valid": False, "name": None, "events": [], "mistakes": told}
+    return {"valid": True, "name": definition.pattern, "events": sorted(names_in(definition)), "mistakes": []}
 
 
 def _named(row: Pattern, definition: Definition) -> None:

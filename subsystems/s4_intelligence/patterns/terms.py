@@ -107,7 +107,10 @@ class _Frequency(Observed):
         self._seen: deque[Seen] = deque(maxlen=spec.needed)
 
     def take(self, which: int, at: float, value: Any, ref: int) -> None:
-        self._seen.append((at, ref))
+        seen, within = self._seen, self._within
+        while seen and at - seen[0][0] > within:
+            seen.popleft()
+        seen.append((at, ref))
 
     def holds(self, now: float) -> bool:
         seen = self._seen

@@ -70,6 +70,8 @@ LISTS = {
     "coordination-findings": "api:coordination-finding-list",
     "dampers": "api:damper-list",
     "damping": "api:damping",
+    "patterns": "api:pattern-list",
+    "pattern-detections": "api:pattern-detection-list",
     "schedules": "api:schedule-list",
     "tasks": "api:tasks",
     "runs": "api:run-list",
