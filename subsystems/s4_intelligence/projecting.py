@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import celery
@@ -35,11 +35,11 @@ from subsystems.s4_intelligence.lifecycles import supported_until
 from subsystems.s4_intelligence.matrices import Floats
 from subsystems.s4_intelligence.models import Forecast, Threat
 from subsystems.s4_intelligence.saturation import crossing
-from subsystems.telemetry.queries import latest
+from subsystems.telemetry.queries import Request, answer, latest
 from subsystems.telemetry.sketch import Sketch, merged
 
 TARGET_WAIT_SECONDS = 5.0
-SERVICE_WINDOW_SECONDS = 3600  # whose runtimes and waits are the service time
+WINDOW_SECONDS = 3600  # whose runtimes, waits and depths are averaged
 FRESH_SECONDS = 120.0  # of what a worker last answered
 RISING_RESOURCES = tuple(threats.LIMITS)
 ADVISED_FROM = 0.5  # of chance: below it people are told, not advised
@@ -68,30 +68,30 @@ def capacity_plans(
     units = list(queues().filter(system=system).exclude(state=Unit.State.GONE)[:MAX_QUEUES])
     fleets = {unit.fleet_id for unit in units if unit.fleet_id}
     slots, times = _slots(fleets, now.timestamp()), _times(fleets, now.timestamp())
-    coming = _foretold_arrivals(system)
+    coming, inside = _foretold_arrivals(system), _inside(system, now.timestamp())
     bodies = queue_bodies(units, now=now)
     return [
-        _plan_body(unit, body, slots, times, coming.get(unit.name), target_wait_seconds)
+        _plan_body(unit, body, slots, times, (coming.get(unit.name), inside.get(unit.name)), target_wait_seconds)
         for unit, body in zip(units, bodies, strict=True)
     ]
 
 
 def _plan_body(
-    unit: Unit, body: Mapping[str, Any], slots: Mapping[tuple[int, str], int], times: Mapping[Any, Any],
-    coming: dict[str, Floats] | None, target: float,
+    unit: Unit, body: Mapping[str, Any], slots: Mapping[tuple[int, str], int], times: Mapping[Any, Times],
+    told: tuple[dict[str, Floats] | None, float | None], target: float,
 ) -> dict[str, Any]:  # fmt: skip
     key = (unit.fleet_id or 0, node_of(unit))
-    runtime, wait = times.get(key, (None, None))
+    runtime, wait, ended = times.get(key, Times(None, None, None))
+    coming, inside = told
     arrival = float(coming["mean"].max()) if coming is not None else body["rate_in"]
     workers = slots.get(key)
     made = plan(arrival=arrival, service_seconds=runtime, workers=workers, target_wait_seconds=target)
-    inside = None if body["ready"] is None or body["unacked"] is None else body["ready"] + body["unacked"]
     spent = None if runtime is None or wait is None else runtime + wait
     return {
         "queue": unit.name, "unit_id": unit.pk, **asdict(made), "ready": body["ready"],
         "arrival_from": None if arrival is None else "forecast" if coming is not None else "now",
         "overload_chance": _overload(coming, workers, runtime), "target_wait_seconds": target, "inside": inside,
-        "seconds_inside": spent, "little_residual": little_residual(inside, body["rate_out"], spent),
+        "seconds_inside": spent, "little_residual": little_residual(inside, ended, spent),
     }  # fmt: skip
 
 
@@ -112,16 +112,40 @@ def _slots(fleets: set[int], now: float) -> dict[tuple[int, str], int]:
     return dict(found)
 
 
-def _times(fleets: set[int], now: float) -> dict[tuple[int, str], tuple[float | None, float | None]]:
-    """Return the mean runtime and wait of each queue in the last hour."""
-    rows = TaskRollUp.objects.filter(fleet_id__in=fleets, at__gt=now - SERVICE_WINDOW_SECONDS)
+class Times(NamedTuple):
+    """Mean runtime and wait of a queue's tasks in the last hour, and how many ended a second."""
+
+    runtime: float | None
+    wait: float | None
+    ended: float | None
+
+
+def _times(fleets: set[int], now: float) -> dict[tuple[int, str], Times]:
+    """Return what the roll-ups of the last hour tell of each queue."""
+    rows = TaskRollUp.objects.filter(fleet_id__in=fleets, at__gt=now - WINDOW_SECONDS)
     runtimes: defaultdict[tuple[int, str], list[Sketch]] = defaultdict(list)
     waits: defaultdict[tuple[int, str], list[Sketch]] = defaultdict(list)
-    for fleet, queue, ran, waited in rows.values_list("fleet_id", "queue", "runtimes", "waits"):
+    ended: defaultdict[tuple[int, str], int] = defaultdict(int)
+    since: dict[int, float] = {}
+    columns = ("fleet_id", "queue", "at", "runtimes", "waits", "succeeded", "failed", "others")
+    for fleet, queue, at, ran, waited, *counts in rows.values_list(*columns):
+        since[fleet] = min(since.get(fleet, now), at)
+        ended[fleet, queue] += sum(counts)
         for of, sketch in ((runtimes, ran), (waits, waited)):
             if sketch is not None:
                 of[fleet, queue].append(opened(bytes(sketch)))
-    return {key: (_mean(runtimes.get(key)), _mean(waits.get(key))) for key in {*runtimes, *waits}}
+    return {
+        key: Times(_mean(runtimes.get(key)), _mean(waits.get(key)), n / max(now - since[key[0]], 1.0))
+        for key, n in ended.items()
+    }
+
+
+def _inside(system: System, now: float) -> dict[str, float]:
+    """Return how many messages each queue held on average in the last hour, waiting and being worked on."""
+    about: dict[str, Any] = {"start": now - WINDOW_SECONDS, "end": now, "step": 60.0}
+    found = answer([Request((system.pk,), metric, **about) for metric in ("ready", "unacked")], now=now)
+    ready, unacked = ({each.source: float(each.values.mean()) for each in one.series} for one in found)
+    return {source: depth + unacked[source] for source, depth in ready.items() if source in unacked}
 
 
 def _mean(sketches: Sequence[Sketch] | None) -> float | None:
