@@ -70,7 +70,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("pattern_precision", "s4", "Precision of patterns",
                "Detections of 30 days that people confirmed, over those they judged"),
     Definition("forecast_accuracy", "s4", "Forecast accuracy",
-               "Skill of forecasts an hour ahead: 1 − error / error of *as it is now*, median of series", "1 at most"),
+               "Skill of forecasts an hour ahead: 1 − error / error of the naive forecast, median of series", "1 at most"),
     Definition("predicted_variety_ratio", "s4", "Variety ratio in an hour",
                "What the ratio of operation to environment will be, foretold from twelve hours", "ratio"),
     Definition("goal_progress", "s5", "Goal progress",
@@ -137,7 +137,8 @@ def channel_utilisation(channels: Mapping[str, float]) -> Scored:
 def forecast_accuracy(found: Mapping[str, Any]) -> Scored:
     """Return the skill of forecasts that came due, else that of foretelling the past (3.6)."""
     names = ("series", "beat_naive", "values", "held_80", "held_95")
-    inputs = {name: found[name] for name in names} | {"back_test_skill": found["back_test_skill"]}
+    told = {name: found[name] for name in (*names, "back_test_skill")}
+    inputs = {name: round(value, 4) if isinstance(value, float) else value for name, value in told.items()}
     if found["skill"] is not None:
         return Scored(found["skill"], f"{found['values']} forecasts of {found['series']} series came due.", inputs)
     if found["back_test_skill"] is not None:

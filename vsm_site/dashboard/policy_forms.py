@@ -151,7 +151,9 @@ class ReviewForm(RefusableMixin, forms.Form):
 
     outcome = forms.ChoiceField(choices=Decision.Outcome.choices, label="The outcome")
     note = forms.CharField(max_length=500, required=False, label="Note")
-    criterion = forms.CharField(max_length=500, required=False, label="Judged by")
+    criterion = forms.CharField(
+        max_length=500, label="Judged by", help_text="What must be true for it to have been right"
+    )
     judgement = forms.ChoiceField(choices=JUDGED, required=False, label="How well it serves its values")
 
     def __init__(self, decision: Decision, data: Mapping[str, Any] | None = None) -> None:
