@@ -70,7 +70,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("pattern_precision", "s4", "Precision of patterns",
                "Detections of 30 days that people confirmed, over those they judged"),
     Definition("forecast_accuracy", "s4", "Forecast accuracy",
-               "Skill of forecasts an hour ahead: 1 − error / error of the naive forecast, median of series", "1 at most"),
+               "Skill of forecasts an hour ahead, median of series: 1 − error / naive error", "1 at most"),
     Definition("predicted_variety_ratio", "s4", "Variety ratio in an hour",
                "What the ratio of operation to environment will be, foretold from twelve hours", "ratio"),
     Definition("goal_progress", "s5", "Goal progress",
