@@ -29,7 +29,9 @@ class Crossing:
 
 def crossing(lines: dict[str, Floats], limit: float) -> Crossing:
     """Return when the five lines of a forecast reach *limit* from below."""
-    spread = np.maximum((lines["high80"] - lines["mean"]) / HALF_80, 0.0)
+    # Of the two sides the wider: the other may be cut off where the series cannot go.
+    wider = np.maximum(lines["high80"] - lines["mean"], lines["mean"] - lines["low80"])
+    spread = np.maximum(wider / HALF_80, 0.0)
     chances = [_above(mean, sigma, limit) for mean, sigma in zip(lines["mean"].tolist(), spread.tolist(), strict=True)]
     return Crossing(
         _first(lines["mean"], limit), _first(lines["high95"], limit), _first(lines["low95"], limit),
