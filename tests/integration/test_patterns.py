@@ -99,7 +99,8 @@ def test_a_pattern_is_detected_from_the_event_log(system: System) -> None:
     assert [piece["position"] for piece in row.evidence] == [event.position for event in sealed()[:3]]
     assert row.evidence[0]["data"]["amount"] == 20
     assert row.ended_at is not None
-    assert PendingEvent.objects.filter(type="pattern.detected", system_id=system.pk).count() == 1
+    told = PendingEvent.objects.get(type="pattern.detected", system_id=system.pk)
+    assert told.at == later(3600)  # when it was found: patterns of patterns would else find it too late
 
 
 def test_events_come_by_the_logs_handler(system: System) -> None:

@@ -20,6 +20,7 @@ from subsystems.event_log.services import append, append_many, pending
 from subsystems.event_log.streams import Stream
 from subsystems.kernel.errors import Invalid, NotListed
 from subsystems.kernel.telemetry_events import emit
+from subsystems.kernel.times import moment_text
 from subsystems.messaging.live import push
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
@@ -211,7 +212,7 @@ def _tell(system_id: int, versions: Mapping[int, int], findings: Sequence[Findin
     for pk, rows in of_pattern.items():
         acting.act(patterns[pk], read(patterns[pk].text).actions, rows[:MAX_CONSEQUENCES], now=now)
     PatternDetection.objects.bulk_update(acted, ["consequences"], batch_size=200)
-    append_many(_event(patterns[row.pattern_id], row) for row in acted)
+    append_many(_event(patterns[row.pattern_id], row, now) for row in acted)
     for row in acted:
         about = {"pattern": patterns[row.pattern_id].name, "source": row.key}
         told = partial(emit, "vsm.s4.pattern.detected", {"count": 1, "confidence": row.confidence}, about)
@@ -274,12 +275,13 @@ def _trimmed(text: str) -> Any:
     return json.loads(text) if len(text) <= MAX_DATA else {"cut": text[:MAX_DATA]}
 
 
-def _event(pattern: Pattern, row: PatternDetection) -> PendingEvent:
+def _event(pattern: Pattern, row: PatternDetection, now: datetime) -> PendingEvent:
+    """Return what tells of a detection; it happens now: other patterns would find what is told of earlier too late."""
     data = {
         "pattern": pattern.name, "key": row.key, "detection": row.pk, "confidence": round(row.confidence, 4),
-        "version": row.version,
+        "version": row.version, "detected_at": moment_text(row.acted_at),
     }  # fmt: skip
-    return pending(Stream.INTELLIGENCE, DETECTED, data, system_id=pattern.system_id, at=row.acted_at or row.began_at)
+    return pending(Stream.INTELLIGENCE, DETECTED, data, system_id=pattern.system_id, at=now)
 
 
 def _show(system_id: int, pks: Sequence[int]) -> None:
