@@ -8,7 +8,18 @@ import sys
 import pytest
 from django.conf import settings
 
-HEAVY = {"redis", "channels_redis", "pandas", "scipy", "pyarrow", "psycopg", "requests", "httpx", "cryptography"}
+HEAVY = {
+    "redis",
+    "channels_redis",
+    "pandas",
+    "scipy",
+    "pyarrow",
+    "psycopg",
+    "requests",
+    "httpx",
+    "cryptography",
+    "jinja2",
+}
 LOAD = (
     "import django; django.setup(); import vsm_site.asgi, sys; print(*sorted({m.split('.')[0] for m in sys.modules}))"
 )
