@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
@@ -26,6 +27,8 @@ class Command(BaseCommand):
     """Migrate, make the first user, run everything until Ctrl-C."""
 
     help = "Run the whole platform in this process: web, worker, beat, Flower."
+    # Not of addresses, admin and templates: that loads every page, and these are of the code, which the tests check.
+    requires_system_checks = [Tags.database, Tags.files, Tags.models, Tags.security, Tags.signals]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=settings.ENV.port)
