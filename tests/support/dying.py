@@ -7,6 +7,7 @@ leaves behind: open transactions, unfinished files, and nothing tidied up.
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 from django.db import connections
 
 DIED, SURVIVED, FAILED = 9, 0, 1
+LONGEST_SECONDS = 20
 _kept: list[Any] = []  # what a child must not close, for its parent still uses it
 
 
@@ -79,12 +81,15 @@ def dies_at(k: int, work: Callable[[Step], object], *, after: bool = False, stat
         _die_in_child(Step(k, after=after), work, statements)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    assert code in (DIED, SURVIVED), f"the child ended with {code}"
-    return code == DIED
+    assert code in (DIED, SURVIVED, -signal.SIGALRM), f"the child ended with {code}"
+    return code != SURVIVED
 
 
 def _die_in_child(step: Step, work: Callable[[Step], object], statements: bool) -> None:
     code = FAILED
+    # A thread that the fork did not take along may have held a lock of SQLite's: who waits for it is killed, too.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(LONGEST_SECONDS)
     try:
         for connection in connections.all():
             _kept.append(connection.connection)
