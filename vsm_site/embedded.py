@@ -53,7 +53,9 @@ class Worker:
 
     def __init__(self, app: Celery) -> None:
         name = f"embedded@{socket.gethostname()}"
-        os.environ["CELERY_SKIP_CHECKS"] = "1"  # they load every page, and were made when the database was migrated
+        os.environ.setdefault(
+            "CELERY_SKIP_CHECKS", "1"
+        )  # they load every page, and were made when the database was migrated
         trace.setup_worker_optimizations(app, name)  # as `celery worker` does: a run then says which worker it was on
         self._worker = WorkController(
             app=app,

@@ -39,7 +39,7 @@ def live_through(system: System, monkeypatch: pytest.MonkeyPatch, *statuses: str
         made = Assessment(
             system=system, slot=number * 30, assessed_at=now, score=SCORES[status], status=status, subsystems={}
         )
-        monkeypatch.setattr(health, "_judged", lambda *_, made=made: made)
+        monkeypatch.setattr(health, "_judged", lambda *_, made=made: (made, {}))
         assert health.assess(system, number * 30, now=now) is made
 
 

@@ -205,7 +205,7 @@ def test_a_thousand_checks_cost_a_tick_no_more_than_ten(
 
     with django_assert_max_num_queries(8):
         services.turn(now=NOON)
-    with django_assert_max_num_queries(120):
+    with django_assert_max_num_queries(125):
         services.turn(now=NOON + 3 * MINUTE)
 
     assert Alert.objects.filter(type="ping", state="firing").count() == 1000
