@@ -36,6 +36,7 @@ LOOK_SECONDS = 1.0
 ONLY_IF = {
     "algedonic.escalate": "subsystems.algedonic.queries.is_escalation_due",
     "s4_intelligence.patterns": "subsystems.s4_intelligence.patterns.queries.is_tick_due",
+    "s4_intelligence.scan": "subsystems.s4_intelligence.queries.is_scan_due",
     "s3_control.steer": "subsystems.s3_control.carrying.is_steering_due",
     "s3_control.tend": "subsystems.s3_control.settling.is_tending_due",
     "s3_control.scale": "subsystems.s3_control.scaling.services.is_scaling_due",

@@ -83,6 +83,7 @@ app.conf.update(
         "read-variety": {"task": "variety.read", "schedule": every(30), "options": {"expires": 30}},
         "forget-variety": {"task": "variety.forget", "schedule": every(3600), "options": {"expires": 3600}},
         "look": {"task": "s4_intelligence.look", "schedule": every(60), "options": {"expires": 60}},
+        "scan": {"task": "s4_intelligence.scan", "schedule": every(10), "options": {"expires": 10}},
         "foresee": {"task": "s4_intelligence.foresee", "schedule": every(300), "options": {"expires": 300}},
         "forget-findings": {"task": "s4_intelligence.forget", "schedule": every(3600), "options": {"expires": 3600}},
         "forget-messages": {"task": "messaging.forget_old", "schedule": every(600), "options": {"expires": 600}},

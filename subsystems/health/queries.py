@@ -20,6 +20,7 @@ from subsystems.kernel.words import Subsystem
 from subsystems.messaging.models import SlotRun
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import CollectionCycle, Fleet, Unit
+from subsystems.s4_intelligence.queries import awareness
 from subsystems.s5_policy.queries import answer_counts, viability_policy
 from subsystems.telemetry import queries as telemetry
 
@@ -44,13 +45,16 @@ def measure(system: System, *, now: datetime) -> Measured:
     """Measure the five vitals of *system* at *now*."""
     counts = _units(system, now)
     cycles = _cycles(now)
+    outside = awareness(system, now=now)
     units = UnitCounts(**{name: counts[name] for name in UnitCounts.__dataclass_fields__})
     found = {
         Subsystem.S1: vitals.operations(units),
         Subsystem.S2: _coordination(now),
         Subsystem.S3: vitals.control(cycles, _hosts(system)),
         Subsystem.S4: vitals.intelligence(
-            configured=counts["http"], heard=counts["http_heard"], fleets=_fleets(system, now)
+            configured=counts["http"] + outside.configured,
+            heard=counts["http_heard"] + outside.scanned,
+            fleets=_fleets(system, now),
         ),
         Subsystem.S5: vitals.policy(Answers(**answer_counts(system, since=now - ANSWERS_WINDOW, now=now))),
     }

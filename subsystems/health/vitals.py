@@ -165,15 +165,18 @@ def control(cycles: Cycles, hosts: Mapping[str, Mapping[str, float | None]]) -> 
 def intelligence(*, configured: int, heard: int, fleets: Sequence[FleetAge] = ()) -> Vital:
     """Score S4: environment awareness, the sources heard on schedule out of those configured (3.7).
 
-    *configured* and *heard* count HTTP services. Each fleet has an equal share, our own included, which fades while its
-    broker is out of reach; with nothing but our own fleet there is no environment to be aware of.
+    *configured* and *heard* count HTTP services and the sources that S4 scans. Each fleet has an equal share, our own
+    included, which fades while its broker is out of reach; with nothing but our own fleet there is no environment to be
+    aware of.
     """
     total = configured + len(fleets)
     late = [fleet for fleet in fleets if fleet.unheard_seconds > ON_SCHEDULE_SECONDS]
     on_schedule = heard + len(fleets) - len(late)
     measures = {"sources": total, "heard": on_schedule, "unheard_fleets": [fleet.name for fleet in late]}
     if not configured and all(fleet.own for fleet in fleets):
-        return Vital(None, "No outside source is watched: no HTTP service and no other fleet.", measures)
+        return Vital(
+            None, "No outside source is watched: no HTTP service, no source of S4 and no other fleet.", measures
+        )
     score = (heard + sum(freshness(fleet.unheard_seconds) for fleet in fleets)) / total
     unheard = "".join(f" {fleet.name} is out of reach for {fleet.unheard_seconds:.0f} s." for fleet in late[:3])
     return Vital(score, f"{on_schedule} of {total} sources were heard on schedule.{unheard}", measures)

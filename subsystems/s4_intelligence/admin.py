@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from subsystems.messaging.admin import HistoryAdmin
-from subsystems.s4_intelligence.models import Finding, Forecast, Threat
+from subsystems.s4_intelligence.models import Finding, Forecast, Source, Threat
 
 
 @admin.register(Forecast)
@@ -31,3 +31,11 @@ class ThreatAdmin(HistoryAdmin):
     list_filter = ["kind", "good", "system"]
     list_select_related = ["system"]
     search_fields = ["subject", "title"]
+
+
+@admin.register(Source)
+class SourceAdmin(HistoryAdmin):
+    list_display = ["name", "kind", "system", "enabled", "every_seconds", "last_ok", "last_value", "last_scanned_at"]
+    list_filter = ["kind", "last_ok", "enabled", "system"]
+    list_select_related = ["system"]
+    search_fields = ["name", "address", "metric"]

@@ -1,7 +1,8 @@
-"""What S4 foretells of each series, what it found unusual or going somewhere, and its event patterns."""
+"""What S4 foretells of each series, what it found unusual or going somewhere, the sources it scans, its patterns."""
 
 from __future__ import annotations
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from subsystems.recursion.models import System
@@ -23,6 +24,7 @@ __all__ = [
     "PatternDetection",
     "PatternEngine",
     "PatternInput",
+    "Source",
     "Threat",
 ]  # fmt: skip
 
@@ -128,3 +130,46 @@ class Threat(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Source(models.Model):
+    """Something outside that is looked at on schedule, and what was last seen of it. Times are epoch seconds."""
+
+    class Kind(models.TextChoices):
+        HTTP = "http", "A page: its status, a number in its JSON, its certificate"
+        METRIC = "metric", "A metric: its newest value, and whether it is fresh"
+        BROKER = "broker", "A fleet's broker: whether it answers"
+        DEPENDENCY = "dependency", "What the platform itself stands on"
+
+    system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="environment_sources")
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    address = models.CharField(max_length=500, blank=True, help_text="A URL, a fleet's name, or a dependency")
+    metric = models.CharField(max_length=120, blank=True)
+    metric_source = models.CharField(max_length=200, blank=True, help_text="Empty: whichever is newest")
+    pointer = models.CharField(max_length=200, blank=True, help_text="JSON pointer to a number")
+    expect_status = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(100), MaxValueValidator(599)]
+    )
+    every_seconds = models.PositiveIntegerField(
+        default=300, validators=[MinValueValidator(30), MaxValueValidator(86_400)]
+    )
+    timeout_seconds = models.FloatField(default=5.0, validators=[MinValueValidator(0.1), MaxValueValidator(10.0)])
+    enabled = models.BooleanField(default=True)
+
+    last_scanned_at = models.BigIntegerField(null=True, editable=False)
+    last_ok = models.BooleanField(null=True, editable=False)
+    last_value = models.FloatField(null=True, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text="One after the other")
+    certificate_days_left = models.FloatField(null=True, editable=False)
+    next_due_at = models.BigIntegerField(editable=False)
+    claim = models.UUIDField(null=True, editable=False, db_index=True, help_text="Of the round that took it last")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["system", "name"], name="one_source_per_name")]
+        indexes = [models.Index(fields=["enabled", "next_due_at"], name="source_by_due")]
+
+    def __str__(self) -> str:
+        return self.name

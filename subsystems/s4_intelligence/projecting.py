@@ -33,7 +33,7 @@ from subsystems.s4_intelligence.capacity import Plan, little_residual, plan
 from subsystems.s4_intelligence.forecast_columns import unpacked
 from subsystems.s4_intelligence.lifecycles import supported_until
 from subsystems.s4_intelligence.matrices import Floats
-from subsystems.s4_intelligence.models import Forecast, Threat
+from subsystems.s4_intelligence.models import Forecast, Source, Threat
 from subsystems.s4_intelligence.saturation import crossing
 from subsystems.telemetry.queries import Request, answer, latest
 from subsystems.telemetry.sketch import Sketch, merged
@@ -199,13 +199,24 @@ def _of_plans(system: System, slot: int) -> list[threats.Threat]:
 
 
 def _of_surroundings(system: System, slot: int) -> list[threats.Threat]:
-    """Return certificates and versions that come to their end."""
+    """Return certificates and versions that come to their end, and sources outside that fail."""
     heard = latest(system.pk, metrics=["certificate_days_left"])
     days = {source: metrics["certificate_days_left"][1] for source, metrics in heard.items()}
     found = [threats.of_certificate(source, left, now=float(slot)) for source, left in days.items()]
+    found += _of_sources(system, slot)
     if system.slug == ROOT_SLUG:
         found += [threats.of_version(name, version, ends, now=float(slot)) for name, version, ends in versions()]
     return [each for each in found if each is not None]
+
+
+def _of_sources(system: System, slot: int) -> list[threats.Threat | None]:
+    found: list[threats.Threat | None] = []
+    for row in Source.objects.filter(system=system, enabled=True, last_scanned_at__isnull=False):
+        about: dict[str, Any] = {"every_seconds": row.every_seconds, "at": float(row.last_scanned_at or 0)}
+        found.append(threats.of_source(row.name, row.kind, row.last_error, row.failures, **about))
+        if row.certificate_days_left is not None:
+            found.append(threats.of_certificate(row.name, row.certificate_days_left, now=float(slot)))
+    return found
 
 
 def versions() -> list[tuple[str, str, float | None]]:

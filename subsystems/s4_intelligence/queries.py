@@ -12,7 +12,8 @@ from django.db.models import Count, Q, Sum
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
 from subsystems.s4_intelligence.forecast_columns import unpacked
-from subsystems.s4_intelligence.models import Finding, Forecast, Threat
+from subsystems.s4_intelligence.models import Finding, Forecast, Source, Threat
+from subsystems.s4_intelligence.sources import Awareness, awareness_of
 
 
 def forecast_body(row: Forecast) -> dict[str, Any]:
@@ -93,6 +94,31 @@ def threat_body(row: Threat) -> dict[str, Any]:
         "recommendation": None if row.recommendation is None else str(row.recommendation),
         "evidence": row.evidence,
     }
+
+
+def source_body(row: Source) -> dict[str, Any]:
+    """Return one source outside as JSON, with what was last seen of it."""
+    plain = ("name", "kind", "address", "metric", "metric_source", "pointer", "expect_status", "every_seconds",
+             "timeout_seconds", "enabled", "last_ok", "last_value", "last_error", "failures",
+             "certificate_days_left")  # fmt: skip
+    return {
+        "id": row.pk,
+        "system": row.system.slug,
+        **{name: getattr(row, name) for name in plain},
+        "last_scanned_at": _moment(row.last_scanned_at),
+        "next_due_at": _moment(row.next_due_at),
+    }
+
+
+def awareness(system: System, *, now: datetime) -> Awareness:
+    """Return how many of the enabled sources of *system* were scanned in their time (3.7)."""
+    enabled = Source.objects.filter(system=system, enabled=True).order_by()
+    return awareness_of(enabled.values_list("last_scanned_at", "every_seconds"), now=now.timestamp())
+
+
+def is_scan_due(*, now: datetime) -> bool:
+    """Return whether any source is due: beat asks before it sends a task."""
+    return Source.objects.filter(enabled=True, next_due_at__lte=now.timestamp()).exists()
 
 
 def _moment(at: float | None) -> str | None:

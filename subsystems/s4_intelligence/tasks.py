@@ -37,6 +37,14 @@ def look() -> None:
     foresight.look_slot(now=timezone.now())
 
 
+@shared_task(name="s4_intelligence.scan", soft_time_limit=50, time_limit=55)
+def scan() -> None:
+    """Scan the sources outside that are due. Running twice is safe: a slot and each source are claimed once."""
+    from subsystems.s4_intelligence import scanning  # loaded where there is a source
+
+    scanning.scan_slot(now=timezone.now())
+
+
 @shared_task(name="s4_intelligence.foresee", soft_time_limit=240, time_limit=270)
 def foresee() -> None:
     """Foretell what series will do. Running twice is safe: a slot is claimed once, and a row belongs to its series."""

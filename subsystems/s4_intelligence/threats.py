@@ -21,7 +21,8 @@ LIMITS: Mapping[str, tuple[float, str, float]] = {
     "cpu_ratio": (0.95, "The CPU of {} is used up", 0.6),
 }
 BACKLOG_IMPACT, SHORTAGE_IMPACT, GAIN = 0.6, 0.7, 0.3
-EXPIRED_IMPACT, UNSUPPORTED_IMPACT = 0.8, 0.4
+EXPIRED_IMPACT, UNSUPPORTED_IMPACT, SOURCE_IMPACT = 0.8, 0.4, 0.5
+FAILURES = 2  # one after the other, before a source outside is a threat: one scan may fall into a restart
 CERTIFICATE_DAYS, SUPPORT_DAYS = 21.0, 180.0  # before the end, from when on it is told
 DAY = 86_400.0
 IDLE = 0.3  # below which share of its workers a queue has many to spare
@@ -134,6 +135,17 @@ def of_certificate(source: str, days_left: float, *, now: float) -> Threat | Non
         f"certificate {source}", "certificate", source, title, 1.0, EXPIRED_IMPACT, ends, ends, ends,
         advice=f"Renew the certificate of {source}.", effect=("certificate_days_left", days_left, 90.0, "days"),
         evidence={"days_left": days_left},
+    )  # fmt: skip
+
+
+def of_source(name: str, kind: str, error: str, failures: int, *, every_seconds: int, at: float) -> Threat | None:
+    """Return what is threatened when a source outside fails scan after scan; it is so already, hence certain."""
+    if failures < FAILURES:
+        return None
+    return Threat(
+        f"source {name}", "source", name, f"{name} fails: {error}", 1.0, SOURCE_IMPACT, at, at, at,
+        advice=f"See why {name} fails.", effect=("environment_ok", 0.0, 1.0, ""),
+        evidence={"kind": kind, "error": error, "failures": failures, "scanned_at": at, "every_seconds": every_seconds},
     )  # fmt: skip
 
 

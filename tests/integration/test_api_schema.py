@@ -47,7 +47,7 @@ def test_every_resource_is_in_it(schema: dict[str, Any]) -> None:
     """Also the one that is a plain view."""
     expected = [
         "systems", "units", "fleets", "series", "query", "ingest", "assessments", "viability", "alert-rules", "alerts",
-        "forecasts", "forecasts/accuracy", "anomalies", "threats", "capacity",
+        "forecasts", "forecasts/accuracy", "anomalies", "threats", "capacity", "environment-sources",
         "operations", "variety", "variety/now", "variety/units", "ingest/operations",
         "events", "tasks", "tokens", "members", "me",
     ]  # fmt: skip

@@ -31,7 +31,7 @@ DOORS = {
     "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py", "advising.py",
-    "amending.py", "deciding.py", "responding.py", "projecting.py",
+    "amending.py", "deciding.py", "responding.py", "projecting.py", "scanning.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

@@ -8,7 +8,8 @@ import django_filters
 from rest_framework import serializers
 
 from subsystems.s4_intelligence import queries
-from subsystems.s4_intelligence.models import Finding, Forecast, Threat
+from subsystems.s4_intelligence.models import Finding, Forecast, Source, Threat
+from vsm_site.api.fields import SystemField
 from vsm_site.api.filters import InSystem
 from vsm_site.api.serializers import Plain
 
@@ -110,7 +111,7 @@ class AccuracySerializer(Plain):
 class ThreatSerializer(Plain):
     id = serializers.IntegerField()
     system = serializers.SlugField()
-    kind = serializers.CharField(help_text="saturation, backlog, shortage, idle, certificate or version")
+    kind = serializers.CharField(help_text="saturation, backlog, shortage, idle, certificate, version or source")
     subject = serializers.CharField(help_text="The unit that it is about")
     title = serializers.CharField()
     good = serializers.BooleanField(help_text="An opportunity")
@@ -151,3 +152,43 @@ class PlanSerializer(Plain):
     inside = serializers.FloatField(allow_null=True, help_text="L: waiting and being worked on")
     seconds_inside = serializers.FloatField(allow_null=True, help_text="W: mean wait and runtime")
     little_residual = serializers.FloatField(allow_null=True, help_text="(L - λW) / the larger of the two")
+
+
+class SourceFilter(InSystem):
+    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", label="Part of the name")
+
+    class Meta:
+        model = Source
+        fields = ["kind", "enabled", "last_ok"]
+
+
+class EnvironmentSourceSerializer(Plain):
+    id = serializers.IntegerField(read_only=True)
+    system = SystemField(required=False, allow_null=True)
+    name = serializers.CharField(max_length=120)
+    kind = serializers.ChoiceField(choices=Source.Kind.choices)
+    address = serializers.CharField(
+        max_length=500, required=False, allow_blank=True,
+        help_text="http: the URL; broker: the name of the fleet; dependency: database, redis or channel_layer",
+    )  # fmt: skip
+    metric = serializers.CharField(max_length=120, required=False, allow_blank=True)
+    metric_source = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, help_text="Source of the series; empty: whichever is newest"
+    )
+    pointer = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, help_text="http: JSON pointer (RFC 6901) to a number"
+    )
+    expect_status = serializers.IntegerField(min_value=100, max_value=599, required=False, allow_null=True)
+    every_seconds = serializers.IntegerField(min_value=30, max_value=86_400, required=False)
+    timeout_seconds = serializers.FloatField(min_value=0.1, max_value=10, required=False)
+    enabled = serializers.BooleanField(required=False)
+    last_ok = serializers.BooleanField(read_only=True, allow_null=True, help_text="null: not scanned yet")
+    last_value = serializers.FloatField(read_only=True, allow_null=True)
+    last_error = serializers.CharField(read_only=True)
+    failures = serializers.IntegerField(read_only=True, help_text="Scans that failed, one after the other")
+    certificate_days_left = serializers.FloatField(read_only=True, allow_null=True)
+    last_scanned_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    next_due_at = serializers.DateTimeField(read_only=True)
+
+    def to_representation(self, instance: Source) -> dict[str, Any]:
+        return queries.source_body(instance)

@@ -70,6 +70,7 @@ router.register("variety/units", variety.UnitVarietyViewSet, basename="unit-vari
 router.register("variety", variety.ReadingViewSet, basename="variety")
 router.register("forecasts", intelligence.ForecastViewSet, basename="forecast")
 router.register("threats", intelligence.ThreatViewSet, basename="threat")
+router.register("environment-sources", intelligence.EnvironmentSourceViewSet, basename="environment-source")
 router.register("anomalies", intelligence.AnomalyViewSet, basename="anomaly")
 router.register("alert-rules", alerts.AlertRuleViewSet, basename="alert-rule")
 router.register("alerts", alerts.AlertViewSet, basename="alert")

@@ -46,6 +46,7 @@ urlpatterns = [
     path("units/<int:pk>/resume/", units.resume, name="unit-resume"),
     path("units/<int:pk>/forget/", units.forget, name="unit-forget"),
     path("intelligence/", intelligence.index, name="intelligence"),
+    path("intelligence/sources/<int:pk>/delete/", intelligence.delete_source, name="source-delete"),
     path("variety/", variety.index, name="variety"),
     path("variety/history/", variety.history, name="variety-history"),
     path("fleets/", fleets.index, name="fleets"),

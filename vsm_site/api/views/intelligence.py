@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import mixins
+from rest_framework import mixins, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from subsystems.s4_intelligence import queries
-from subsystems.s4_intelligence.models import Finding, Forecast, Threat
+from subsystems.kernel.errors import Invalid
+from subsystems.s4_intelligence import queries, scanning
+from subsystems.s4_intelligence.models import Finding, Forecast, Source, Threat
 from subsystems.s4_intelligence.projecting import capacity_plans
 from vsm_site.api.intelligence import (
     AccuracySerializer,
     AnomalyFilter,
     AnomalySerializer,
+    EnvironmentSourceSerializer,
     ForecastFilter,
     ForecastSerializer,
     PlanSerializer,
+    SourceFilter,
     TargetSerializer,
     ThreatFilter,
     ThreatSerializer,
 )
-from vsm_site.api.systems import InSystems, requested_system
+from vsm_site.api.permissions import person
+from vsm_site.api.systems import InSystems, operated_system, requested_system
 
 
 class ForecastViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Forecast]):
@@ -86,3 +92,40 @@ class CapacityView(APIView):
         form.is_valid(raise_exception=True)
         target = float(form.validated_data["target_wait_seconds"])
         return Response(capacity_plans(requested_system(request), now=timezone.now(), target_wait_seconds=target))
+
+
+class EnvironmentSourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Source]):
+    """What lies outside and is looked at on schedule: pages, metrics, brokers, what the platform stands on."""
+
+    queryset = Source.objects.select_related("system")
+    serializer_class = EnvironmentSourceSerializer
+    filterset_class = SourceFilter
+    ordering_fields = ["name", "last_scanned_at", "next_due_at", "id"]
+    ordering = ["id"]
+    lookup_value_converter = "int"
+
+    def create(self, request: Request) -> Response:
+        """Look at something from now on; it is scanned within ten seconds for the first time."""
+        given = self._validated(request)
+        system = operated_system(request, given.pop("system", None))
+        made = scanning.save_source(Source(system=system), person(request), now=timezone.now(), **given)
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Change some fields; what was known of the source is forgotten, and it is scanned anew."""
+        source = self.get_object()
+        given = self._validated(request, partial=True)
+        if given.pop("system", source.system) != source.system:
+            raise Invalid("A source stays in its system.", field="system")
+        scanning.save_source(source, person(request), now=timezone.now(), **given)
+        return Response(self.get_serializer(self.get_object()).data)
+
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Look at it no more."""
+        scanning.delete_source(self.get_object(), person(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _validated(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
+        form = self.get_serializer(data=request.data, partial=partial)
+        form.is_valid(raise_exception=True)
+        return dict(form.validated_data)

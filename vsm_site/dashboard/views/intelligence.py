@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
-from subsystems.s4_intelligence import queries
-from subsystems.s4_intelligence.models import Finding, Forecast, Threat
+from subsystems.kernel.errors import Refused
+from subsystems.s4_intelligence import queries, scanning
+from subsystems.s4_intelligence.models import Finding, Forecast, Source, Threat
 from subsystems.s4_intelligence.projecting import capacity_plans
-from vsm_site.dashboard.intelligence_forms import FindingFilter, ForecastFilter
-from vsm_site.dashboard.places import Place, in_system
+from vsm_site.dashboard.intelligence_forms import FindingFilter, ForecastFilter, SourceForm
+from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
+from vsm_site.dashboard.reach import person
 from vsm_site.dashboard.views.pages import page, parameters_without
 
 SHOWN_CHARTS, SHOWN_FINDINGS, MOST_MARKS = 8, 25, 100
@@ -22,7 +26,37 @@ SHOWN_THREATS, SHOWN_PLANS = 20, 50
 
 @in_system
 def index(request: HttpRequest, place: Place) -> HttpResponse:
-    """Show the findings that are open, and the forecasts of one span as charts, a page at a time."""
+    """Show the findings that are open, and the forecasts of one span as charts, a page at a time; add a source."""
+    form = SourceForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST":
+        refuse_readers(place)
+        if form.is_valid() and _added(request, place, form):
+            return redirect(f"/dashboard/intelligence/{place.query}#sources-title")
+    return _index(request, place, form)
+
+
+@operating
+def delete_source(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
+    """Look at a source no more."""
+    source = get_object_or_404(Source, pk=pk, system=place.system)
+    scanning.delete_source(source, person(request))
+    messages.success(request, f"{source.name} is scanned no more.")
+    return redirect(f"/dashboard/intelligence/{place.query}#sources-title")
+
+
+def _added(request: HttpRequest, place: Place, form: SourceForm) -> bool:
+    try:
+        made = scanning.save_source(
+            Source(system=place.system), person(request), now=timezone.now(), **form.cleaned_data
+        )
+    except Refused as error:
+        form.take(error)
+        return False
+    messages.success(request, f"{made.name} is scanned within ten seconds.")
+    return True
+
+
+def _index(request: HttpRequest, place: Place, form: SourceForm) -> HttpResponse:
     wanted, asked = ForecastFilter(request.GET), FindingFilter(request.GET)
     valid = wanted.is_valid() and asked.is_valid()
     span = wanted.cleaned_data.get("span") or Forecast.Span.HOUR
@@ -32,7 +66,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         request,
         place,
         "dashboard/intelligence.html",
-        status=200 if valid else 400,
+        status=200 if valid and not form.errors else 400,
         filter=wanted,
         asked=asked,
         accuracy=[queries.accuracy(place.system, each) for each in Forecast.Span.values],
@@ -40,6 +74,9 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         findings=[_line(row) for row in found],
         shown=shown,
         threats=_threats(place),
+        sources=[queries.source_body(row) for row in _sources(place)],
+        aware=queries.awareness(place.system, now=timezone.now()),
+        form=form,
         plans=capacity_plans(place.system, now=timezone.now())[:SHOWN_PLANS],
         span=span,
         parameters=parameters_without(request, "page"),
@@ -62,6 +99,10 @@ def _threats(place: Place) -> list[dict[str, Any]]:
     rows = Threat.objects.filter(system=place.system, gone_at=None).select_related("system")
     ranked = rows.order_by("good", F("chance").desc(nulls_last=True), "pk")
     return [queries.threat_body(row) for row in ranked[:SHOWN_THREATS]]
+
+
+def _sources(place: Place) -> Any:
+    return Source.objects.filter(system=place.system).select_related("system").order_by("name")
 
 
 def _forecasts(place: Place, wanted: ForecastFilter, span: str) -> Any:
