@@ -12,6 +12,11 @@ from vsm_site.dashboard.forms import RefusableMixin
 
 SPANS = {Forecast.Span.HOUR: "the next hour", Forecast.Span.DAYS: "the next two days"}
 
+KINDS = {
+    Source.Kind.HTTP: "a page", Source.Kind.METRIC: "a metric", Source.Kind.BROKER: "a fleet's broker",
+    Source.Kind.DEPENDENCY: "the platform itself",
+}  # fmt: skip
+
 
 class ForecastFilter(forms.Form):
     """Which forecasts are drawn."""
@@ -31,7 +36,7 @@ class SourceForm(RefusableMixin, forms.Form):
     """Something outside to look at on schedule."""
 
     name = forms.CharField(max_length=120, help_text="Also the label of its series")
-    kind = forms.ChoiceField(choices=Source.Kind.choices)
+    kind = forms.ChoiceField(choices=list(KINDS.items()))
     address = forms.CharField(
         max_length=500, required=False, help_text="A URL; the name of a fleet; database, redis or channel_layer"
     )
