@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 
 from alerts.notices import reporting
 from alerts.notices import services as notices
@@ -15,23 +14,13 @@ from alerts.people import planning
 from alerts.people import services as people
 from alerts.people.models import EscalationPolicy, EscalationRun, EscalationStep, Page
 from subsystems.recursion.queries import root_system
-from tests.support.dying import Step, dies_at
+from tests.support.dying import Step, dies_at, the_dead_are_gone
 from tests.support.factories import make_user
 from tests.support.waiting import wait_for
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KILLS = 60
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def the_dead_are_gone() -> bool:
-    if connection.vendor != "postgresql":
-        return True
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dying'"
-        )
-        return bool(cursor.fetchone()[0] == 0)
 
 
 def prepare(names: list[str]) -> None:

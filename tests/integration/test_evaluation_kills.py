@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 
 from alerts import services
 from alerts.models import Alert
@@ -16,23 +15,13 @@ from subsystems.recursion.queries import root_system
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
 from subsystems.telemetry.store import hot_tier
-from tests.support.dying import Step, dies_at
+from tests.support.dying import Step, dies_at, the_dead_are_gone
 from tests.support.waiting import wait_for
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KILLS = 30
 HOSTS = ("a", "b", "c")
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def the_dead_are_gone() -> bool:
-    if connection.vendor != "postgresql":
-        return True
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dying'"
-        )
-        return bool(cursor.fetchone()[0] == 0)
 
 
 def heard(value: float, now: datetime) -> None:

@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from alerts.delivery import sending
 from alerts.notices import reporting, services
 from alerts.notices.models import GroupTold, Incoming, Notification, Target
 from subsystems.recursion.queries import root_system
-from tests.support.dying import Step, dies_at
+from tests.support.dying import Step, dies_at, the_dead_are_gone
 from tests.support.factories import make_user
 from tests.support.services_fake import Fake, serving
 from tests.support.waiting import wait_for
@@ -53,16 +52,6 @@ def at_work(now: datetime) -> Any:
         sending.send_due(now=now, clock=lambda: now)
 
     return work
-
-
-def the_dead_are_gone() -> bool:
-    if connection.vendor != "postgresql":
-        return True
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dying'"
-        )
-        return bool(cursor.fetchone()[0] == 0)
 
 
 def test_killed_at_any_step_every_alert_is_told_and_few_are_told_twice(fake: Fake) -> None:

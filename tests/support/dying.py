@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
 
 DIED, SURVIVED, FAILED = 9, 0, 1
 LONGEST_SECONDS = 20
@@ -83,6 +83,17 @@ def dies_at(k: int, work: Callable[[Step], object], *, after: bool = False, stat
     code = os.waitstatus_to_exitcode(status)
     assert code in (DIED, SURVIVED, -signal.SIGALRM), f"the child ended with {code}"
     return code != SURVIVED
+
+
+def the_dead_are_gone() -> bool:
+    """Return whether the database has let go of every process that died; wait for it before looking at what is left."""
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dying'"
+        )
+        return bool(cursor.fetchone()[0] == 0)
 
 
 def _die_in_child(step: Step, work: Callable[[Step], object], statements: bool) -> None:

@@ -31,3 +31,23 @@ def test_the_embedded_process_leaves_heavy_packages_alone() -> None:
     ran = subprocess.run([sys.executable, "-W", "ignore", "-c", LOAD], capture_output=True, text=True, check=True)
 
     assert HEAVY & set(ran.stdout.split()) == set()
+
+
+def test_pages_and_the_api_are_loaded_when_somebody_looks() -> None:
+    """Their views are a tenth of the idle process, and of any address both are found."""
+    load = "import django; django.setup(); import vsm_site.urls, sys; print({n} & set(sys.modules))"
+    views = "{'vsm_site.dashboard.views', 'vsm_site.api.views'}"
+    asked = load.replace("print", "from django.urls import reverse; reverse('dashboard:overview'); print")
+
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code.replace("{n}", views)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for code in (load, asked)
+    ]
+
+    assert said[0] == "set()"
+    assert "vsm_site.dashboard.views" in said[1]
