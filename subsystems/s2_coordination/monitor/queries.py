@@ -26,7 +26,7 @@ from subsystems.s2_coordination.models import Clearing, Damper, DampingRules
 from subsystems.s2_coordination.monitor import gathering, lags
 from subsystems.s2_coordination.monitor.boundaries import boundaries
 from subsystems.s2_coordination.monitor.fairness import Claim, Fairness, fairness
-from subsystems.s2_coordination.monitor.models import CoordinationFinding, CoordinationReading, TenantShare
+from subsystems.s2_coordination.monitor.models import CoordinationFinding, CoordinationReading
 from subsystems.variety.queries import variety_body
 
 BySystem = Mapping[int, tuple[Claim, Claim]]
@@ -202,12 +202,6 @@ def fairness_bodies(system: System, *, readable: Iterable[int], now: datetime) -
 def _nameless(pair: tuple[Claim, Claim]) -> tuple[Claim, Claim]:
     tasks, seconds = (replace(claim, name="another system") for claim in pair)
     return tasks, seconds
-
-
-def weight_of(system: System) -> float:
-    """Return how much of what it shares a system may claim."""
-    row = TenantShare.objects.filter(system=system).first()
-    return row.weight if row else 1.0
 
 
 # --- Channels (ChannelMonitor) ----------------------------------------------------------------------------------------
