@@ -3,7 +3,7 @@ PYTHON ?= python3
 PROFILE ?= embedded
 VENV = .venv/bin/python
 
-.PHONY: up test check services bench demo-fleet bootstrap bootstrap-test bootstrap-bench
+.PHONY: up test check services bench demo-fleet messages bootstrap bootstrap-test bootstrap-bench
 .SILENT:
 
 # Run the platform in the foreground: PROFILE=embedded (one process) or PROFILE=services.
@@ -39,6 +39,12 @@ bench: bootstrap-bench
 # A small Celery application to watch; LOAD=3 triples its work.
 demo-fleet: bootstrap
 	exec $(VENV) deploy/demo_fleet/run.py --load $(or $(LOAD),1)
+
+# The catalogues of the texts to translate, and what is compiled from them; needs GNU gettext.
+messages: bootstrap
+	$(VENV) manage.py makemessages --all
+	$(VENV) manage.py makemessages --all --domain djangojs
+	$(VENV) manage.py compilemessages --ignore .venv
 
 bootstrap:
 	$(PYTHON) scripts/bootstrap.py

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from alerts import looking, queries, services
+from alerts import bulk, exchange, looking, queries, services
 from alerts.checks import admin as checks_admin
 from alerts.models import Alert, AlertRule, RuleVersion
 from alerts.notices import admin as notices_admin
+from alerts.notices import services as notices
 from alerts.people import admin as people_admin
 from alerts.rule_forms import meant
-from subsystems.kernel.errors import Invalid, Refused
-from subsystems.messaging.admin import HistoryAdmin
+from subsystems.kernel.documents import Imported
+from subsystems.kernel.errors import Invalid
+from subsystems.recursion.administering import ExchangeAdmin, HistoryAdmin
+from subsystems.recursion.models import System
 
 __all__ = ["AlertAdmin", "AlertRuleAdmin", "checks_admin", "notices_admin", "people_admin"]
 PREVIEW_LINES = 20
@@ -54,15 +58,17 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(AlertRule)
-class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AlertRuleAdmin(ExchangeAdmin):
+    asks_why = False
     form = RuleForm
     list_display = ["name", "system", "condition", "for_seconds", "severity", "enabled", "live_preview"]
-    list_filter = ["enabled", "severity", "system", "unit_kind"]
+    list_filter = ["enabled", "severity", "kind", "system"]
     search_fields = ["name", "metric", "unit__name"]
     list_select_related = ["system", "unit"]
     autocomplete_fields = ["system", "unit", "owner"]
     readonly_fields = ["current_values", "created_at", "updated_at"]
-    actions = ["enable", "disable"]
+    actions = ["enable", "disable", "rehearse"]
+    about = "Conditions that are watched. While one holds for long enough, an alert fires and people are told."
 
     @admin.display(description="Condition")
     def condition(self, rule: AlertRule) -> str:
@@ -96,6 +102,12 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         obj.created_by = request.user if isinstance(request.user, User) else None
         services.add_rule(obj, **fields)
 
+    def bring(self, system: System, by: User, text: str, *, reason: str, dry_run: bool) -> Imported:
+        return exchange.import_rules(system, by, text, dry_run=dry_run, whole=True)
+
+    def hand_out(self, system: System) -> str:
+        return exchange.export_rules(system)
+
     def delete_model(self, request: HttpRequest, obj: AlertRule) -> None:
         services.delete_rule(obj)
 
@@ -110,15 +122,34 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Enable the selected rules", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> None:
-        self._switch(queryset, on=True)
+        self.each(
+            request, _off(queryset, True), lambda rule, by: services.update_rule(rule, by, enabled=True), "enabled"
+        )
 
     @admin.action(description="Disable the selected rules and end their alerts", permissions=["change"])
-    def disable(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> None:
-        self._switch(queryset, on=False)
+    def disable(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> HttpResponse | None:
+        asked = self.confirmed(
+            request, queryset, title="Disable these rules?",
+            consequence="Their open alerts end, and nobody is told of what they watch until they are enabled again.",
+        )  # fmt: skip
+        if asked is None:
+            switched = _off(queryset, False)
+            self.each(request, switched, lambda rule, by: services.update_rule(rule, by, enabled=False), "disabled")
+        return asked
 
-    def _switch(self, rules: QuerySet[AlertRule], *, on: bool) -> None:
-        for rule in rules:
-            services.update_rule(rule, enabled=on)
+    @admin.action(description="Rehearse the selected rule on its page", permissions=["view"])
+    def rehearse(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> HttpResponse | None:
+        """Go where a rule is tried on what was measured in the last days: one at a time."""
+        rules = list(queryset.select_related("system")[:2])
+        if len(rules) != 1:
+            self.message_user(request, "Choose one rule to rehearse.", messages.WARNING)
+            return None
+        return redirect(f"{self.view_on_site(rules[0])}#rehearse")
+
+
+def _off(rules: QuerySet[AlertRule], on: bool) -> QuerySet[AlertRule]:
+    """Return those of *rules* that are not yet as they are to be."""
+    return rules.filter(enabled=not on).select_related("system", "unit", "owner")
 
 
 @admin.register(RuleVersion)
@@ -126,9 +157,8 @@ class RuleVersionAdmin(HistoryAdmin):
     """What each rule said, and who changed it."""
 
     list_display = ["rule", "version", "changed", "by", "at"]
-    list_filter = ["rule__system"]
+    list_filter = ["at", "rule__system"]
     search_fields = ["rule__name"]
-    list_select_related = ["rule", "by"]
 
 
 @admin.register(Alert)
@@ -138,44 +168,58 @@ class AlertAdmin(HistoryAdmin):
     list_display = [
         "title", "system", "severity", "state", "value", "fired_at", "assigned_to", "acknowledged_by", "suppressed",
     ]  # fmt: skip
-    list_filter = ["state", "severity", "type", "suppressed", "resolution", "system"]
-    search_fields = ["title", "subject", "fingerprint"]
-    list_select_related = ["system", "acknowledged_by", "assigned_to"]
-    date_hierarchy = "pending_at"
-    actions = ["acknowledge", "unacknowledge", "snooze_for_an_hour", "unsnooze", "resolve", "resolve_as_false_alarm"]
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("alerts.change_alert")
+    list_filter = [
+        "state",
+        "severity",
+        "pending_at",
+        ("acknowledged_by", admin.EmptyFieldListFilter),
+        "resolution",
+        "system",
+    ]
+    search_fields = ["title", "subject", "=fingerprint"]
+    about = "What a rule found at one subject, from when its condition began to hold until it was over."
+    ordering = ["-pk"]
+    actions = [
+        "acknowledge", "unacknowledge", "snooze_for_an_hour", "unsnooze", "silence_for_an_hour", "resolve",
+        "resolve_as_false_alarm",
+    ]  # fmt: skip
 
     @admin.action(description="Acknowledge the selected alerts", permissions=["operate"])
     def acknowledge(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        self._each(request, queryset, services.acknowledge)
+        self._each(request, queryset, services.acknowledge, "acknowledged")
 
     @admin.action(description="Resolve the selected alerts", permissions=["operate"])
     def resolve(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        self._each(request, queryset, services.resolve)
+        self._each(request, queryset, services.resolve, "resolved")
 
     @admin.action(description="Let the selected alerts be nobody's again", permissions=["operate"])
     def unacknowledge(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        self._each(request, queryset, services.unacknowledge)
+        self._each(request, queryset, services.unacknowledge, "nobody's again")
 
     @admin.action(description="Snooze the selected alerts for an hour", permissions=["operate"])
     def snooze_for_an_hour(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
         until = timezone.now() + timedelta(hours=1)
-        self._each(request, queryset, lambda alert, by: services.snooze(alert, by, until))
+        self._each(request, queryset, lambda alert, by: services.snooze(alert, by, until), "snoozed for an hour")
 
     @admin.action(description="End the snooze of the selected alerts", permissions=["operate"])
     def unsnooze(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        self._each(request, queryset, services.unsnooze)
+        self._each(request, queryset, services.unsnooze, "awake again")
+
+    @admin.action(description="Silence the selected alerts for an hour", permissions=["operate"])
+    def silence_for_an_hour(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        now = timezone.now()
+        self._each(request, queryset, lambda alert, by: _silence(alert, by, now), "silenced for an hour")
 
     @admin.action(description="Resolve the selected alerts as false alarms", permissions=["operate"])
     def resolve_as_false_alarm(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        self._each(request, queryset, lambda alert, by: services.resolve(alert, by, false_alarm=True))
+        self._each(request, queryset, lambda alert, by: services.resolve(alert, by, false_alarm=True), "false alarms")
 
-    def _each(self, request: HttpRequest, alerts: QuerySet[Alert], verb: Callable[[Alert, User], Alert]) -> None:
-        assert isinstance(request.user, User)  # nobody else has the permission
-        for alert in alerts:
-            try:
-                verb(alert, request.user)
-            except Refused as error:
-                self.message_user(request, f"{alert.title}: {error.detail}", messages.WARNING)
+    def _each(
+        self, request: HttpRequest, alerts: QuerySet[Alert], verb: Callable[[Alert, User], object], said: str
+    ) -> None:
+        self.each(request, alerts.select_related("system", "rule", "unit"), verb, said)
+
+
+def _silence(alert: Alert, by: User, now: datetime) -> None:
+    ends_at = now + timedelta(hours=1)
+    notices.create_silence(alert.system, by, bulk.matchers_of(alert), ends_at, "Silenced in the admin", now=now)

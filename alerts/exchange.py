@@ -1,9 +1,8 @@
-"""Rules in and out as files: Prometheus' own, this platform's YAML, and the sets to begin with."""
+"""Rules in and out as files: Prometheus' own, this platform's YAML or JSON, and the sets to begin with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -14,30 +13,26 @@ from alerts import services
 from alerts.models import AlertRule
 from alerts.prometheus_rules import translated
 from alerts.starters import PACKS
+from subsystems.kernel.documents import Imported, Lines, entries_of, line_of, lines_of, read_document
 from subsystems.kernel.errors import Invalid, NotListed
 from subsystems.recursion.models import System
+from subsystems.s1_operations.models import Unit
 
-MAX_CHARACTERS = 500_000
 MAX_RULES = 1_000
 EXPORTED = tuple(name for name in services.EDITABLE if name not in ("owner", "unit"))
 
 
-@dataclass
-class Imported:
-    """What became of each rule of a file."""
-
-    added: list[str] = field(default_factory=list)
-    refused: list[dict[str, str]] = field(default_factory=list)
-
-
-def import_rules(system: System, by: User | None, text: str, *, dry_run: bool = False) -> Imported:
+def import_rules(system: System, by: User | None, text: str, *, dry_run: bool = False, whole: bool = False) -> Imported:
     """Add the rules of a file, of Prometheus or as exported from here. Each is added whole or refused with the reason.
 
-    Raises Invalid (field `text`) where it is no such file. With *dry_run* nothing is kept.
+    With *whole* the file is kept as a whole or not at all, and a rule whose name is taken is changed to what the file
+    says. With *dry_run* nothing is kept. Raises Invalid (field `text`) where it is no such file.
     """
-    document = _read(text)
+    document = read_document(text, "A file of rules has `groups` (Prometheus) or `rules`.")
+    lines: Lines = {}
     if "rules" in document and "groups" not in document:
-        given, refused = _own(document), []
+        given, refused = entries_of(document, "rules", MAX_RULES), []
+        lines = lines_of(text, "rules")
     else:
         try:
             found = translated(document)
@@ -46,7 +41,7 @@ def import_rules(system: System, by: User | None, text: str, *, dry_run: bool = 
         given, refused = found.rules, found.refused
     if len(given) > MAX_RULES:
         raise Invalid(f"At most {MAX_RULES} rules at once.", field="text")
-    return _add(system, by, given, Imported(refused=refused), dry_run=dry_run)
+    return _import(system, by, given, Imported(refused=refused), lines, dry_run=dry_run, whole=whole)
 
 
 def install(system: System, by: User | None, name: str) -> Imported:
@@ -54,7 +49,7 @@ def install(system: System, by: User | None, name: str) -> Imported:
     pack = PACKS.get(name)
     if pack is None:
         raise NotListed(f"The sets are {', '.join(PACKS)}.", field="name")
-    return _add(system, by, pack.rules, Imported(), dry_run=False)
+    return _import(system, by, pack.rules, Imported(), {}, dry_run=False, whole=False)
 
 
 def export_rules(system: System) -> str:
@@ -75,44 +70,47 @@ def _exported(rule: AlertRule) -> dict[str, Any]:
     return told | ({"unit": rule.unit.name} if rule.unit else {})
 
 
-def _read(text: str) -> dict[str, Any]:
-    if len(text) > MAX_CHARACTERS:
-        raise Invalid(f"At most {MAX_CHARACTERS:,} characters.", field="text")
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise Invalid("Aliases are not read: a few of them can fill the memory.", field="text")
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Invalid(f"This is no YAML: {str(error)[:200]}", field="text") from None
-    if not isinstance(document, dict):
-        raise Invalid("A file of rules has `groups` (Prometheus) or `rules`.", field="text")
-    return document
-
-
-def _own(document: dict[str, Any]) -> list[dict[str, Any]]:
-    rules = document["rules"]
-    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise Invalid("`rules` is a list of mappings.", field="text")
-    return rules
-
-
-def _add(
-    system: System, by: User | None, given: Iterable[dict[str, Any]], found: Imported, *, dry_run: bool
-) -> Imported:
+def _import(
+    system: System, by: User | None, given: Iterable[dict[str, Any]], found: Imported, lines: Lines, *, dry_run: bool,
+    whole: bool,
+) -> Imported:  # fmt: skip
+    taken = {rule.name: rule for rule in AlertRule.objects.filter(system=system)} if whole else {}
     with transaction.atomic():
-        for fields in given:
+        for number, fields in enumerate(given):
             name = str(fields.get("name", "without a name"))
             try:
                 with transaction.atomic():
-                    services.create_rule(system, by, **_with_unit(system, fields))
+                    _take(system, by, _with_unit(system, fields), taken.get(name), found)
             except (Invalid, TypeError, ValueError) as error:
-                where = f"{error.field}: " if isinstance(error, Invalid) and error.field else ""
-                found.refused.append({"name": name[:120], "reason": f"{where}{error}"[:300]})
-            else:
-                found.added.append(name)
-        if dry_run:
+                at = error.field if isinstance(error, Invalid) else ""
+                told = {"name": name[:120], "reason": f"{at}: {error}"[:300] if at else str(error)[:300]}
+                line = line_of(lines, number, at)
+                found.refused.append({**told, "line": line} if line else told)
+        found.kept = not dry_run and not (whole and found.refused)
+        if not found.kept:
             transaction.set_rollback(True)
     return found
+
+
+def _take(system: System, by: User | None, fields: dict[str, Any], known: AlertRule | None, found: Imported) -> None:
+    """Add a rule, or change the *known* one of its name to what the file says: what it leaves out is as by default."""
+    if known is None:
+        found.added.append(services.create_rule(system, by, **fields).name)
+        return
+    plain = AlertRule()
+    wanted = {name: getattr(plain, name) for name in EXPORTED if name != "threshold"} | {"unit": None} | fields
+    before = {name: getattr(known, name) for name in wanted if name in services.EDITABLE}
+    services.update_rule(known, by, **wanted)
+    changed = {name: [_told(was), _told(getattr(known, name))] for name, was in before.items()}
+    changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
+    if changed:
+        found.changed[known.name] = changed
+    else:
+        found.unchanged.append(known.name)
+
+
+def _told(value: Any) -> Any:
+    return str(value) if isinstance(value, Unit) else value
 
 
 def _with_unit(system: System, fields: dict[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from alerts.conditions import KINDS
 from alerts.limits import WINDOW, Told
-from alerts.models import Alert, AlertComment, AlertRule
+from alerts.models import Alert, AlertComment, AlertRule, Severity
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
 
@@ -46,6 +47,28 @@ def told_last_hour(system_id: int, type_: str, *, now: datetime) -> int:
 def open_alerts(system: System) -> QuerySet[Alert]:
     """Return the pending and firing alerts of *system*, newest first."""
     return _with_names(Alert.objects.filter(system=system).exclude(state=Alert.State.RESOLVED))
+
+
+def most_urgent(system: System, limit: int) -> list[Alert]:
+    """Return the *limit* most urgent open alerts of *system*: firing ones first, then critical, then new."""
+    ranks = Case(*(When(severity=name, then=Value(rank)) for rank, name in enumerate(Severity.values)), default=9)
+    pending = Case(When(state=Alert.State.PENDING, then=Value(1)), default=0)
+    return list(open_alerts(system).order_by(pending, ranks, "-pk")[:limit])
+
+
+def alert_totals(system: System) -> dict[str, Any]:
+    """Return how many alerts of *system* are open, by state, and how many of the firing ones by severity."""
+    rows = Alert.objects.filter(system=system).exclude(state=Alert.State.RESOLVED).order_by()
+    counts = list(rows.values_list("state", "severity").annotate(n=Count("pk")))
+    states: Counter[str] = Counter()
+    for state, _, n in counts:
+        states[state] += n
+    firing = {severity: n for state, severity, n in counts if state == Alert.State.FIRING}
+    return {
+        "all": states.total(),
+        "states": dict(states),
+        "firing": {each: firing.get(each, 0) for each in Severity.values},
+    }
 
 
 def by_fingerprints(fingerprints: Iterable[str]) -> dict[str, Alert]:

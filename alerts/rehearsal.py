@@ -66,12 +66,13 @@ def rehearsed(values: Floats, moments: Floats, terms: Terms, overall: Overall | 
     alone = overall is None
     memory = machine.fresh(len(values) if alone else 1)
     one = terms if alone else terms.of(np.arange(min(1, len(values))))
-    heard = np.full(len(values), np.nan)
+    last_heard, calm = _last_heard(values, moments), _calm(values, terms) if alone else np.zeros(len(moments), np.bool_)
     open_: dict[int, Episode] = {}
     done: list[Episode] = []
     for place, now in enumerate(moments.tolist()):
-        column = values[:, place]
-        heard = np.where(np.isnan(column), heard, now)
+        if calm[place] and not open_:
+            continue  # what is normal stays as it is, which is most of the time
+        column, heard = values[:, place], last_heard[:, place]
         seen = memory if alone else _spread(memory, len(values))
         verdict = machine.judged(column, np.where(np.isnan(column), np.nan, now), terms, seen, now=now)
         levels = machine.levels(column, terms)
@@ -85,6 +86,20 @@ def rehearsed(values: Floats, moments: Floats, terms: Terms, overall: Overall | 
         _follow(step, memory, levels, now, open_, done, alone)
         memory = Memory(step.state, step.since, step.recovering_since, memory.held)
     return sorted([*done, *open_.values()], key=lambda each: (each.fired_at or each.pending_at, each.series))
+
+
+def _last_heard(values: Floats, moments: Floats) -> Floats:
+    """Return when each series was last heard, at each moment: series by moments, NaN before the first."""
+    found: Floats = np.fmax.accumulate(np.where(np.isnan(values), np.nan, moments), axis=1)
+    return found
+
+
+def _calm(values: Floats, terms: Terms) -> machine.Flags:
+    """Return at which moments nothing begins: no series meets its threshold, and silence alarms nobody."""
+    if (terms.no_data == 1).any():
+        return np.zeros(values.shape[1], np.bool_)
+    met = machine.meets(values, terms.comparison[:, None], terms.threshold[:, None])
+    return np.logical_not(met.any(axis=0)).reshape(values.shape[1])
 
 
 def _spread(memory: Memory, n: int) -> Memory:

@@ -81,6 +81,10 @@ PACKS: dict[str, Pack] = {
                   window_seconds=300),
             _rule("Messages refused", "{{ value }} messages were refused in five minutes", kind="events",
                   threshold=20, window_seconds=300, params={"type": "message.refused"}),
+            _rule("Decision overdue", "{{ value }} decisions of {{ source }} wait for an answer past their time",
+                  metric="decisions_overdue", threshold=0, stale_seconds=300),
+            _rule("Review overdue", "The outcome of {{ value }} decisions of {{ source }} is not reviewed in time",
+                  metric="reviews_overdue", threshold=0, stale_seconds=300, severity="info"),
         )),
     )
 }  # fmt: skip

@@ -52,6 +52,8 @@ POOLS = ("prefork", "threads")
 class Fork:
     """The busy fleet: its workers by node name, and a feeder that keeps its queue from running dry."""
 
+    pools: Sequence[str] = POOLS  # in turn
+
     def __init__(self, broker: str, folder: Path, *options: str) -> None:
         self.log = folder / "tasks"
         self.log.touch()
@@ -75,7 +77,7 @@ class Fork:
         self._names += 1
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(f"start w{self._names} {POOLS[self._names % 2]}\n")
+        self._process.stdin.write(f"start w{self._names} {self.pools[self._names % len(self.pools)]}\n")
         self._process.stdin.flush()
         node = f"w{self._names}@busy"
         self.workers[node] = int(self._process.stdout.readline())

@@ -82,7 +82,8 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def counts() -> list[tuple[Any, ...]]:
-    return list(EventCount.objects.order_by("stream", "type", "hour").values_list("stream", "type", "hour", "count"))
+    rows = EventCount.objects.order_by("at", "system_id", "stream", "type")
+    return list(rows.values_list("at", "system_id", "stream", "type", "count"))
 
 
 def change(at: int, /, **fields: Any) -> None:
@@ -144,7 +145,7 @@ def run(count: int = EVENTS) -> list[Result]:
         projecting, _ = timed(services.project)
         live = counts()
         replaying, _ = timed(lambda: services.replay(REPLAYED))
-        identical = counts() == live and sum(row[3] for row in live) == count
+        identical = counts() == live and sum(row[4] for row in live) == count
         missed = located(count)
         chain_holds = verdict.ok and verdict.checked == count
         database = connection.vendor

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.public_series import Public, all_series
+from benchmarks.recorded_load import recorded
 from benchmarks.result import Result, report
 from subsystems.s4_intelligence.forecasting import ENSEMBLE, Forecasts, forecast
 
@@ -92,7 +93,35 @@ def of_a_thousand(series: Public) -> float:
     return min(taken)
 
 
+def of_recorded() -> list[Result]:
+    """Judge the forecasts of what the platform recorded of the demo fleet, with naive beside."""
+    rows = [judged(series)[0] for series in recorded()]
+    if not rows:
+        return []
+    ratios = np.array([1 - row["skill"] for row in rows])
+    eighty, ninety = (float(np.mean([row[name] for row in rows])) for name in ("held_80", "held_95"))
+    return [
+        Result(
+            "recorded_error", "error beside naive's, geometric mean over the recorded load of the demo fleet",
+            float(np.exp(np.log(ratios).mean())), 1.0, "of naive's", "less",
+            {"series": rows, "worst_ratio": float(ratios.max())},
+        ),
+        Result(
+            "recorded_interval_80", "what lies in the intervals of 80 % of a recorded load, at most five points away",
+            abs(eighty - 80), 5.0, "points", "less", {"held": eighty},
+        ),
+        Result(
+            "recorded_interval_95", "what lies in the intervals of 95 % of a recorded load, at most five points away",
+            abs(ninety - 95), 5.0, "points", "less", {"held": ninety},
+        ),
+    ]  # fmt: skip
+
+
 def run() -> list[Result]:
+    return [*of_recorded(), *of_public()]
+
+
+def of_public() -> list[Result]:
     everything = all_series()
     if not everything:
         return []

@@ -47,7 +47,7 @@ def commands(environment: dict[str, str]) -> dict[str, list[str]]:
     serve = [PYTHON, "-m", "uvicorn", "vsm_site.asgi:application", "--host", host, "--port", port, "--lifespan", "off"]
     work = [*celery, "worker", "-l", "WARNING", "--prefetch-multiplier", "1"]
     found = {
-        "web": [*serve, "--ws", "websockets-sansio", "--no-access-log", "--timeout-graceful-shutdown", "1"],
+        "web": [*serve, "--ws", "vsm_site.sockets:WebSockets", "--no-access-log", "--timeout-graceful-shutdown", "1"],
         # Names say the port, so that they are the platform's own on this host and the same after a restart.
         "worker": [*work, "-n", f"worker-{port}@%h", "-Q", _queues(QUEUES), "-c", "4"],
         "algedonic": [*work, "-n", f"algedonic-{port}@%h", "-Q", _queues("algedonic"), "-c", "1"],

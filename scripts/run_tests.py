@@ -62,7 +62,8 @@ def main() -> int:
         not_run.add("the services profile (RabbitMQ, Redis and PostgreSQL are needed)")
 
     divided = [*DIVIDE, str(EMBEDDED_WORKERS)]
-    outcomes = side_by_side([Run("embedded", [*divided, *EMBEDDED]), Run("embedded", BROWSER), Run("embedded", FAULTS)])
+    outcomes = side_by_side([Run("embedded", [*divided, *EMBEDDED]), Run("embedded", FAULTS)])
+    outcomes += side_by_side([Run("embedded", BROWSER)])  # a person does not look while everything else runs
     if urls:
         divided = [*DIVIDE, str(len(services.TEST_WORKERS))] if services.can_divide(urls) else []
         outcomes += side_by_side([Run("services", [*divided, *SERVICES], {"VSM_PROFILE": "services", **urls})])

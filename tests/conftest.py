@@ -33,7 +33,7 @@ from subsystems.telemetry.store import hot_tier
 from subsystems.variety import gathering
 from tests.support.chromium import find_chromium
 from tests.support.emptying import quickly_emptied as quickly_emptied  # every transactional test needs it
-from tests.support.template import copy_of_template, drop_template
+from tests.support.template import copy_of_template, drop_template, kept_database
 from vsm_site import transport
 from vsm_site.celery import app
 
@@ -78,14 +78,14 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def django_db_keepdb() -> bool:
     """A file that was copied is there already; it goes with this run's home."""
-    return bool(WORKER) and connection.vendor == "sqlite"
+    return connection.vendor == "sqlite"
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: DjangoDbBlocker
 ) -> None:
-    if WORKER:
+    if WORKER or connection.vendor == "sqlite":
         with django_db_blocker.unblock():
             copy_of_template()
 
@@ -101,6 +101,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             drop_template()
+
+
+@pytest.fixture(scope="session")
+def migrated(django_db_setup: None) -> Path:
+    """A database for a platform of its own, whose first start would take longer than what is tested of it."""
+    return kept_database()
 
 
 @pytest.fixture(autouse=True)

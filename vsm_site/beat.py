@@ -39,8 +39,14 @@ ONLY_IF = {
     "s4_intelligence.scan": "subsystems.s4_intelligence.queries.is_scan_due",
     "s3_control.steer": "subsystems.s3_control.carrying.is_steering_due",
     "s3_control.tend": "subsystems.s3_control.settling.is_tending_due",
+    "s3_control.bargain": "subsystems.s3_control.bargaining.rounds.is_bargaining_due",
     "s3_control.scale": "subsystems.s3_control.scaling.services.is_scaling_due",
 }
+# The tasks of what can be switched off (requirements 004-41), by how they begin, and the setting that does it.
+SWITCHES = {
+    "telemetry.": "TELEMETRY", "vsm_site.export": "TELEMETRY", "s4_intelligence.look": "TELEMETRY",
+    "s4_intelligence.foresee": "TELEMETRY", "s4_intelligence.patterns": "EVENT_PROCESSING",
+}  # fmt: skip
 STATE = ScheduleRun.State
 
 
@@ -160,6 +166,8 @@ class LedScheduler(Scheduler):  # type: ignore[misc]
 
 def has_work(task: str, *, now: datetime) -> bool:
     """Return whether *task* would find something to do; where nobody can tell, it may look for itself."""
+    if not all(getattr(settings, switch) for start, switch in SWITCHES.items() if task.startswith(start)):
+        return False
     question = ONLY_IF.get(task)
     if question is None:
         return True

@@ -36,6 +36,8 @@ app.set_default()  # each thread has a current app of its own: without this, thr
 app.conf.update(
     CELERY_DB_REUSE_MAX=sys.maxsize,  # else each task opens a connection of its own to the database; see below
     broker_url=settings.BROKER_URL,
+    broker_read_url=settings.BROKER_URL,  # said, or every answer about the configuration warns that they are not
+    broker_write_url=settings.BROKER_URL,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_heartbeat=10,
@@ -92,6 +94,7 @@ app.conf.update(
         "forget-gone": {"task": "s1_operations.forget_gone", "schedule": every(3600), "options": {"expires": 3600}},
         "steer": {"task": "s3_control.steer", "schedule": every(1), "options": {"expires": 5}},
         "advise": {"task": "s3_control.advise", "schedule": every(30), "options": {"expires": 30}},
+        "bargain": {"task": "s3_control.bargain", "schedule": every(10), "options": {"expires": 10}},
         "scale": {"task": "s3_control.scale", "schedule": every(10), "options": {"expires": 10}},
         "tend": {"task": "s3_control.tend", "schedule": every(5), "options": {"expires": 5}},
         "forget-failures": {

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
 from subsystems.event_log.models import HandlerPosition
 from subsystems.event_log.queries import lags
 from subsystems.kernel.errors import TransientError
@@ -22,11 +24,14 @@ Found = tuple[Health, str]
 
 def health_check(*, now: datetime) -> dict[str, Any]:
     """Return how each component does and, as the worst of them, how the whole does."""
-    found = {name: check() for name, check in CHECKS.items()}
+    off = {name for name, switch in SWITCHES.items() if not getattr(settings, switch)}
+    found = {name: check() for name, check in CHECKS.items() if name not in off}
     states = [state for state, _ in found.values()]
+    told = {name: {"status": str(state), "reason": reason} for name, (state, reason) in found.items()}
+    told |= {name: {"status": "off", "reason": f"Switched off: VSM_{SWITCHES[name]}."} for name in off}
     return {
         "overall": str(next(state for state in WORST_FIRST if state in states)),
-        "components": {name: {"status": str(state), "reason": reason} for name, (state, reason) in found.items()},
+        "components": {name: told[name] for name in CHECKS},
         "timestamp": moment_text(now),
     }
 
@@ -64,6 +69,7 @@ def _event_processing() -> Found:
     return Health.HEALTHY, f"The furthest handler is {behind} events behind."
 
 
+SWITCHES = {"telemetry": "TELEMETRY", "rate_limiter": "RATE_LIMITING", "event_processing": "EVENT_PROCESSING"}
 CHECKS: dict[str, Callable[[], Found]] = {
     "core": _core, "telemetry": _telemetry, "rate_limiter": _rate_limiter, "event_processing": _event_processing,
 }  # fmt: skip

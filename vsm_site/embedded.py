@@ -186,7 +186,7 @@ def run(parts: list[Part], application: str, bound: socket.socket, on_listening:
         lifespan="off",
         log_config=None,
         access_log=False,
-        ws="websockets-sansio",
+        ws="vsm_site.sockets:WebSockets",
         timeout_graceful_shutdown=1,
     )
     config.load()  # a mistake in the application shows before anything runs

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LEVELS: tuple[str, ...] = get_args(Level)
 LEVEL_PREFIX = "VSM_LOG_LEVEL_"
+CREDENTIAL_PREFIX = "VSM_CREDENTIAL_"
+LAUNCHERS = {"subprocess", "systemd", "docker", "kubernetes"}
 # What has a level of its own, and the logger it is: the subsystems by name, and what is above them.
 LOGGERS = {found.parent.name: f"subsystems.{found.parent.name}" for found in ROOT.glob("subsystems/*/__init__.py")} | {
     "alerts": "alerts",
@@ -55,11 +58,22 @@ class Environment(BaseSettings):
     max_series: int = Field(default=100_000, ge=100)
     http_allow: str = ""
     external_url: str = ""
+    time_zone: str = "UTC"
     heartbeat_url: str = ""
     ingest_max_bytes: int = Field(default=5_000_000, ge=1_000)
     ingest_rate: int = Field(default=100, ge=1, le=1_000_000)
     ingest_burst: int = Field(default=500, ge=1, le=1_000_000)
+    # The phases of a roll-out (requirements 004-41): each can be switched off alone; the core is always on.
+    telemetry: bool = True
     rate_limiting: bool = True
+    event_processing: bool = True
+    # What the parts agree on (requirements 004-42).
+    message_format_version: Literal["1.0"] = "1.0"
+    telemetry_batch_size: int = Field(default=100, ge=1, le=500)
+    rate_limit_bypass_critical: bool = True
+    pattern_detection_sensitivity: float = Field(default=0.8, ge=0.1, le=1)
+    launchers: str = ""
+    credentials_dir: Path = Path("/run/secrets")
 
     @field_validator("broker_url")
     @classmethod
@@ -102,6 +116,21 @@ class Environment(BaseSettings):
         if value and (not value.startswith(("http://", "https://")) or any(each.isspace() for each in value)):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_of_this_world(cls, value: str) -> str:
+        try:
+            return ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be a time zone, such as Europe/Berlin or UTC") from None
+
+    @field_validator("launchers")
+    @classmethod
+    def _kinds_of_launchers(cls, value: str) -> str:
+        if unknown := {kind.strip() for kind in value.split(",") if kind.strip()} - LAUNCHERS:
+            raise ValueError(f"knows {', '.join(sorted(LAUNCHERS))}; not {', '.join(sorted(unknown))}")
+        return value
 
     @field_validator("http_allow")
     @classmethod
@@ -168,6 +197,15 @@ def subsystem_log_levels() -> dict[str, str]:
             )
         found[LOGGERS[subsystem]] = level
     return found
+
+
+def credentials() -> dict[str, str]:
+    """Return the secrets that may be named elsewhere: `VSM_CREDENTIAL_CLUSTER` is `env:CLUSTER`."""
+    return {
+        variable.removeprefix(CREDENTIAL_PREFIX): value
+        for variable, value in os.environ.items()
+        if variable.startswith(CREDENTIAL_PREFIX)
+    }
 
 
 def describe(error: ValidationError) -> str:

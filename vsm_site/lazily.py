@@ -9,6 +9,6 @@ from types import SimpleNamespace
 @cache
 def patterns() -> SimpleNamespace:
     """Return the engine of event patterns: its language, its services, its rehearsal."""
-    from subsystems.s4_intelligence.patterns import builtin, rehearsing, services
+    from subsystems.s4_intelligence.patterns import builtin, exchange, rehearsing, services
 
-    return SimpleNamespace(builtin=builtin, rehearsing=rehearsing, services=services)
+    return SimpleNamespace(builtin=builtin, exchange=exchange, rehearsing=rehearsing, services=services)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import dj_database_url
 
-from vsm_site.environment import ConfigurationError, load, subsystem_log_levels
+from vsm_site.environment import ConfigurationError, credentials, load, subsystem_log_levels
+from vsm_site.languages import CATALOGUES, installed
 
 ENV = load()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ INSTALLED_APPS = [
     "subsystems.messaging",
     "subsystems.event_log",
     "subsystems.recursion",
-    "django.contrib.admin",
+    "vsm_site.back_office.apps.BackOfficeConfig",  # the admin, loaded when somebody opens it
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -69,11 +70,18 @@ INSTALLED_APPS = [
     "csp",
 ]
 
+# --- Languages ------------------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"  # of the API, the log and everything that is kept
+LANGUAGES = installed()
+LOCALE_PATHS = [CATALOGUES]
+
 MIDDLEWARE = [
     "vsm_site.recording.record_requests",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    *(["vsm_site.readers_language.ReadersLanguage"] if len(LANGUAGES) > 1 else []),
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -91,11 +99,17 @@ TEMPLATES = [
         "DIRS": [],
         "APP_DIRS": True,
         "OPTIONS": {
+            # Every page has texts to translate, and times.
+            "builtins": [
+                "django.templatetags.i18n",
+                "vsm_site.dashboard.templatetags.texts",
+                "vsm_site.dashboard.templatetags.moments",
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
         },
     }
 ]
@@ -142,11 +156,17 @@ RECORD_OPERATIONS = True  # by a thread of each process in which something happe
 MAX_SERIES = ENV.max_series  # of a system
 ARCHIVE_URL, ARCHIVE_DAYS = ENV.archive_url, ENV.archive_days
 HTTP_ALLOW = [entry.strip() for entry in ENV.http_allow.split(",") if entry.strip()]
+LAUNCHERS = [kind.strip() for kind in ENV.launchers.split(",") if kind.strip()]  # that may be used here
+CREDENTIALS, CREDENTIALS_DIR = credentials(), ENV.credentials_dir  # what may be named in place of a secret
 EXTERNAL_URL = ENV.external_url or f"http://localhost:{ENV.port}"  # how people reach this platform: links lead there
 HEARTBEAT_URL = ENV.heartbeat_url  # asked each minute while the platform works
 INGEST_MAX_BYTES = ENV.ingest_max_bytes
 INGEST_RATE, INGEST_BURST = ENV.ingest_rate, ENV.ingest_burst
-RATE_LIMITING = ENV.rate_limiting
+# What can be switched off, and what the parts agree on; `vsm_site.configuration` tells it to people and programs.
+TELEMETRY, RATE_LIMITING, EVENT_PROCESSING = ENV.telemetry, ENV.rate_limiting, ENV.event_processing
+MESSAGE_FORMAT_VERSION, TELEMETRY_BATCH_SIZE = ENV.message_format_version, ENV.telemetry_batch_size
+RATE_LIMIT_BYPASS_CRITICAL = ENV.rate_limit_bypass_critical
+PATTERN_DETECTION_SENSITIVITY = ENV.pattern_detection_sensitivity
 # What raises the pain that a rejection is: a room above messaging, so it is named here.
 RATE_LIMIT_ESCALATION = "subsystems.algedonic.services.raise_signal"
 FLOWER_PORT = ENV.flower_port
@@ -160,7 +180,7 @@ HINTS: dict[str, list[str]] = {
 ADAPTER_ENTRY_POINTS = "vsm.adapters"
 
 # --- People ---------------------------------------------------------------------------------------------------------
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "vsm_site.dashboard.people.PeopleBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -237,6 +257,10 @@ SPECTACULAR_SETTINGS = {
         "RecommendationKind": "subsystems.s3_control.models.Recommendation.Kind",
         "PermissionMode": "subsystems.s3_control.models.ActionPolicy.Mode",
         "ScalingMode": "subsystems.s3_control.scaling.models.ScalingPolicy.Mode",
+        "LauncherKind": "subsystems.s3_control.launching.models.Launcher.Kind",
+        "PoolKind": "subsystems.s3_control.bargaining.models.ResourcePool.Kind",
+        "BargainOrigin": "subsystems.s3_control.bargaining.models.Bargain.Origin",
+        "BargainState": "subsystems.s3_control.bargaining.models.Bargain.State",
         "MessageState": "subsystems.messaging.models.Message.State",
         "AlertState": "alerts.models.Alert.State",
         "LackPolicy": "alerts.models.AlertRule.Policy",
@@ -246,6 +270,7 @@ SPECTACULAR_SETTINGS = {
         "SignalSeverity": "subsystems.algedonic.models.Signal.Severity",
         "SignalState": "subsystems.algedonic.models.Signal.State",
         "VarietyBand": "subsystems.telemetry.requisite.Band",
+        "SignalOrigin": "vsm_site.api.signals.ORIGINS",
         "SignalType": "subsystems.algedonic.models.Signal.Type",
         "CheckState": ["new", "up", "late", "down", "paused"],
         "MeasuringStatus": ["measured", "no_data"],
@@ -262,9 +287,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.ingest_max_bytes
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # files are served from where they lie; there is no collecting step to forget
 WHITENOISE_AUTOREFRESH = DEBUG
-LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = "UTC"
+PEOPLES_TIME_ZONE = ENV.time_zone  # of pages, for whoever has chosen none and whose browser tells none
 _CHATTY = {
     name: {"level": "WARNING"} for name in ("celery", "kombu", "httpx", "uvicorn")
 }  # a line per task and request

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLResolver, path
 from django.urls.resolvers import RoutePattern
@@ -15,9 +14,7 @@ from vsm_site.exposition.view import metrics_view
 from vsm_site.ping_door import ping_view
 from vsm_site.probes import health, ready
 
-admin.site.site_header = admin.site.site_title = "VSM"
-admin.site.index_title = "Administration"
-LOGIN_CONTEXT = {"site_header": "VSM", "site_title": "VSM", "title": "Log in"}
+LOGIN_CONTEXT = {"site_header": "Viable system", "site_title": "Viable system", "title": "Log in"}
 
 
 def when_asked(route: str, module: str, name: str) -> URLResolver:
@@ -33,7 +30,7 @@ urlpatterns = [
     # The admin's own login refuses members who are not staff; this one is for everybody.
     path("login/", LoginView.as_view(template_name="admin/login.html", extra_context=LOGIN_CONTEXT), name="login"),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
-    path("admin/", admin.site.urls),
+    when_asked("admin/", "vsm_site.back_office.urls", "admin"),
     path("v1/metrics", view_of(otlp), name="otlp"),
     path("metrics", metrics_view, name="metrics"),
     path("ping/", ping_view),

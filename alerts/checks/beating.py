@@ -15,11 +15,10 @@ from django.conf import settings
 from django.db.models import F
 
 from alerts.checks.models import Heartbeat
-from alerts.delivery.base import Call
-from alerts.delivery.sending import exchange
 from subsystems.messaging.models import SlotRun
 from subsystems.messaging.slots import claim_slot
 from subsystems.s1_operations.adapters.http import guarded_resolver
+from subsystems.s1_operations.adapters.http_calls import Call, exchange
 from subsystems.s1_operations.adapters.http_exchange import AddressRefused, BadAnswer
 from subsystems.s1_operations.models import CollectionCycle
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alerts.conditions.kind import MAX_WINDOW_SECONDS, Asked, Kind
 from alerts.conditions.ragged import Floats, Rows, last_at
+from subsystems.kernel.texts import gettext_noop as _
 
 
 def measure(rows: Rows, asked: Asked, now: float) -> Floats:
@@ -12,6 +13,6 @@ def measure(rows: Rows, asked: Asked, now: float) -> Floats:
 
 
 KIND = Kind(
-    "absence", "Absence", "the seconds since it was last heard", measure=measure,
+    "absence", _("Absence"), "the seconds since it was last heard", measure=measure,
     window=lambda asked: float(MAX_WINDOW_SECONDS), default_threshold=60.0, hears_silence=True,
 )  # fmt: skip

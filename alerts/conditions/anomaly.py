@@ -8,6 +8,7 @@ import numpy as np
 
 from alerts.conditions.kind import MAX_WINDOW_SECONDS, Asked, Kind, choice, number
 from alerts.conditions.ragged import Floats, Rows, padded
+from subsystems.kernel.texts import gettext_noop as _
 from subsystems.s4_intelligence.anomalies import robust_z
 
 
@@ -28,7 +29,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 KIND = Kind(
-    "anomaly", "Anomaly", "how many deviations the value is away from what is usual", measure=measure,
+    "anomaly", _("Anomaly"), "how many deviations the value is away from what is usual", measure=measure,
     defaults={"direction": "both", "min_samples": 30}, check=_check, needs_window=True,
     default_window=MAX_WINDOW_SECONDS, default_threshold=3.5,
 )  # fmt: skip

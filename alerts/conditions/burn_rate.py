@@ -14,6 +14,7 @@ import numpy as np
 from alerts.conditions.kind import Asked, Feed, Kind, number, text
 from alerts.conditions.ragged import Floats
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
 
 PAGE = [[3600, 300, 14.4], [21600, 1800, 6.0]]  # 2 % of 30 days in an hour, 5 % in six
 MAX_PAIRS = 4
@@ -60,6 +61,6 @@ def _check_pair(pair: Any) -> None:
 
 
 KIND = Kind(
-    "burn_rate", "Burn rate", "how fast the error budget burns, over the factor of its windows", Feed.PAIRS,
+    "burn_rate", _("Burn rate"), "how fast the error budget burns, over the factor of its windows", Feed.PAIRS,
     defaults={"total": "", "objective": 0.999, "windows": PAGE}, check=_check, default_threshold=1.0,
 )  # fmt: skip

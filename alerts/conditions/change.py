@@ -8,6 +8,7 @@ import numpy as np
 
 from alerts.conditions.kind import Asked, Kind, flag
 from alerts.conditions.ragged import Floats, Rows, first, last
+from subsystems.kernel.texts import gettext_noop as _
 
 
 def measure(rows: Rows, asked: Asked, now: float) -> Floats:
@@ -25,6 +26,6 @@ def _check(params: dict[str, Any]) -> None:
 
 
 KIND = Kind(
-    "change", "Change", "how much the value changed over the window", measure=measure, defaults={"relative": False},
+    "change", _("Change"), "how much the value changed over the window", measure=measure, defaults={"relative": False},
     check=_check, needs_window=True, default_window=300,
 )  # fmt: skip

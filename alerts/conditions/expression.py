@@ -13,6 +13,7 @@ from typing import Any
 
 from alerts.conditions.kind import Asked, Feed, Kind, text, texts
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
 from subsystems.telemetry.samples import METRIC_NAME
 
 LONGEST = 1000
@@ -69,6 +70,6 @@ def _try(expression: str, metrics: list[str]) -> None:
 
 
 KIND = Kind(
-    "expression", "Expression", "what the expression gives", Feed.EXPRESSION,
+    "expression", _("Expression"), "what the expression gives", Feed.EXPRESSION,
     defaults={"expression": "", "metrics": []}, check=_check, default_threshold=0.5,
 )  # fmt: skip

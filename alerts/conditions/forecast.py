@@ -8,6 +8,7 @@ import numpy as np
 
 from alerts.conditions.kind import Asked, Kind, choice, number
 from alerts.conditions.ragged import Floats, Rows, padded
+from subsystems.kernel.texts import gettext_noop as _
 from subsystems.s4_intelligence.smoothing import holt, line
 
 MIN_SAMPLES = 5
@@ -26,6 +27,6 @@ def _check(params: dict[str, Any]) -> None:
 
 
 KIND = Kind(
-    "forecast", "Forecast", "where the value will be at the horizon", measure=measure,
+    "forecast", _("Forecast"), "where the value will be at the horizon", measure=measure,
     defaults={"method": "linear", "horizon_seconds": 3600}, check=_check, needs_window=True, default_window=3600,
 )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 
 from alerts.conditions.kind import Asked, Kind
 from alerts.conditions.ragged import Floats, Rows, rises, span
+from subsystems.kernel.texts import gettext_noop as _
 
 
 def measure(rows: Rows, asked: Asked, now: float) -> Floats:
@@ -16,5 +17,5 @@ def measure(rows: Rows, asked: Asked, now: float) -> Floats:
 
 
 KIND = Kind(
-    "rate", "Rate", "how much the counter rises per second", measure=measure, needs_window=True, default_window=300
+    "rate", _("Rate"), "how much the counter rises per second", measure=measure, needs_window=True, default_window=300
 )

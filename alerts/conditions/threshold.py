@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alerts.conditions.kind import Asked, Kind
 from alerts.conditions.ragged import AGGREGATIONS, Floats, Rows
+from subsystems.kernel.texts import gettext_noop as _
 
 
 def measure(rows: Rows, asked: Asked, now: float) -> Floats:
@@ -11,4 +12,4 @@ def measure(rows: Rows, asked: Asked, now: float) -> Floats:
     return AGGREGATIONS[asked.aggregation](rows)
 
 
-KIND = Kind("threshold", "Threshold", "the value", measure=measure)
+KIND = Kind("threshold", _("Threshold"), "the value", measure=measure)

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from alerts.delivery.base import Field, Message, Reachable, Result, Settings
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
 
 TYPES = {"critical": "failure", "warning": "warning", "info": "info"}
 LOCAL = (
@@ -30,7 +31,12 @@ class Apprise:
     kind: ClassVar[str] = "apprise"
     title: ClassVar[str] = "Apprise"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("url", "Apprise address", secret=True, help="For example matrixs://…; needs the package apprise"),
+        Field(
+            "url",
+            _("Apprise address"),
+            secret=True,
+            help=_("For example matrixs://…; needs the package apprise"),
+        ),
     )
 
     def check(self, settings: Settings) -> None:

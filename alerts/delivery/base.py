@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
-from urllib.parse import urlsplit
 
-from subsystems.kernel.errors import Invalid
+from subsystems.s1_operations.adapters.http_calls import Answer as Answer
+from subsystems.s1_operations.adapters.http_calls import Call as Call
+from subsystems.s1_operations.adapters.http_calls import check_url as check_url
+from subsystems.s1_operations.adapters.http_calls import header_value as header_value
 
 Settings = Mapping[str, str]
 Reference = Mapping[str, Any]  # the service's own name of a message, to change it later
 Reachable = Callable[[str, str], bool]  # host, address -> whether a connection may go there
 TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_HEADER = re.compile(r"[\x20-\x7e]{0,4000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +50,6 @@ class Message:
     def text(self) -> str:
         """Return title and lines as plain text."""
         return "\n".join([self.title, *self.lines])
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One HTTP request."""
-
-    url: str
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    method: str = "POST"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    body: bytes = b""
-
-    def json(self) -> Any:
-        """Return the body as JSON; None when it is none."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,27 +112,6 @@ def post_json(url: str, body: Any, headers: Mapping[str, str] | None = None, met
     """Return a request with a JSON body."""
     data = json.dumps(body, ensure_ascii=True).encode()
     return Call(url, data, {"Content-Type": "application/json", **(headers or {})}, method)
-
-
-def check_url(text: str, field_name: str) -> None:
-    """Raise Invalid unless *text* is an HTTP address without a user and a password in it."""
-    try:
-        parts = urlsplit(text)
-        port_ok = parts.port is None or 0 < parts.port < 65_536
-    except ValueError:
-        raise Invalid("This is no address.", field=field_name) from None
-    plain = text.isascii() and not re.search(r"[\s\x00-\x1f\x7f]", text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not plain or not port_ok or len(text) > 2000:
-        raise Invalid("An address is like https://host/path.", field=field_name)
-    if parts.username or parts.password:
-        raise Invalid("It must not carry a user or a password.", field=field_name)
-
-
-def header_value(text: str, field_name: str) -> str:
-    """Return *text* if it can stand in a header. Raises Invalid."""
-    if not _HEADER.fullmatch(text):
-        raise Invalid("This holds characters that no header can have.", field=field_name)
-    return text
 
 
 def clipped(text: str, most: int) -> str:

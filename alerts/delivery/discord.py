@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from alerts.delivery.base import Answer, Call, Field, Http, Message, Result, Settings, by_status, clipped, post_json
+from subsystems.kernel.texts import gettext_noop as _
 
 COLOURS = {"critical": 0xB91C1C, "warning": 0xB45309, "info": 0x1D4ED8}
 NOT_FOUND = 404
@@ -14,7 +15,12 @@ class Discord(Http):
     kind: ClassVar[str] = "discord"
     title: ClassVar[str] = "Discord"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("url", "Webhook of a channel", secret=True, help="https://discord.com/api/webhooks/…"),
+        Field(
+            "url",
+            _("Webhook of a channel"),
+            secret=True,
+            help=_("https://discord.com/api/webhooks/…"),
+        ),
     )
 
     def call(self, message: Message, settings: Settings) -> Call:

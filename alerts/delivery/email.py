@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from alerts.delivery.base import Field, Message, Reachable, Result, Settings, clipped
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
 
 SECONDS = 10.0
 MAX_RECIPIENTS = 50
@@ -28,13 +29,19 @@ class Email:
     kind: ClassVar[str] = "email"
     title: ClassVar[str] = "E-mail"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("to", "To", help="Addresses, separated by commas"),
-        Field("host", "SMTP server"),
-        Field("port", "Port", required=False, help="587, or 465 with TLS from the start"),
-        Field("security", "Security", required=False, default="starttls", help="starttls, tls or none"),
-        Field("sender", "From"),
-        Field("user", "User", required=False),
-        Field("password", "Password", secret=True, required=False),
+        Field("to", _("To"), help=_("Addresses, separated by commas")),
+        Field("host", _("SMTP server")),
+        Field("port", _("Port"), required=False, help=_("587, or 465 with TLS from the start")),
+        Field(
+            "security",
+            _("Security"),
+            required=False,
+            default="starttls",
+            help=_("starttls, tls or none"),
+        ),
+        Field("sender", _("From")),
+        Field("user", _("User"), required=False),
+        Field("password", _("Password"), secret=True, required=False),
     )
 
     def check(self, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from alerts.delivery.base import Call, Field, Http, Message, Settings, clipped, header_value, post_json
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
 
 PRIORITIES = {"critical": 5, "warning": 4, "info": 3}
 
@@ -16,8 +17,8 @@ class Ntfy(Http):
     kind: ClassVar[str] = "ntfy"
     title: ClassVar[str] = "ntfy"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("url", "Topic", help="https://ntfy.sh/your-topic; whoever knows it can read it"),
-        Field("token", "Access token", secret=True, required=False, help="tk_…"),
+        Field("url", _("Topic"), help=_("https://ntfy.sh/your-topic; whoever knows it can read it")),
+        Field("token", _("Access token"), secret=True, required=False, help=_("tk_…")),
     )
 
     def check(self, settings: Settings) -> None:

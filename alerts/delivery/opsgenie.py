@@ -19,6 +19,7 @@ from alerts.delivery.base import (
     header_value,
     post_json,
 )
+from subsystems.kernel.texts import gettext_noop as _
 
 API = "https://api.opsgenie.com"
 PRIORITIES = {"critical": "P1", "warning": "P3", "info": "P5"}
@@ -29,8 +30,14 @@ class Opsgenie(Http):
     kind: ClassVar[str] = "opsgenie"
     title: ClassVar[str] = "Opsgenie"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("api_key", "API key", secret=True, help="Of an API integration"),
-        Field("api", "API", required=False, default=API, help="https://api.eu.opsgenie.com, or what speaks the same"),
+        Field("api_key", _("API key"), secret=True, help=_("Of an API integration")),
+        Field(
+            "api",
+            _("API"),
+            required=False,
+            default=API,
+            help=_("https://api.eu.opsgenie.com, or what speaks the same"),
+        ),
     )
 
     def check(self, settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from alerts.delivery.base import Call, Field, Http, Message, Settings, check_url, clipped, post_json
+from subsystems.kernel.texts import gettext_noop as _
 
 API = "https://events.pagerduty.com/v2/enqueue"
 
@@ -13,8 +14,19 @@ class PagerDuty(Http):
     kind: ClassVar[str] = "pagerduty"
     title: ClassVar[str] = "PagerDuty"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("routing_key", "Integration key", secret=True, help="Of an integration “Events API v2”"),
-        Field("api", "API", required=False, default=API, help="Another address of the same API"),
+        Field(
+            "routing_key",
+            _("Integration key"),
+            secret=True,
+            help=_("Of an integration “Events API v2”"),
+        ),
+        Field(
+            "api",
+            _("API"),
+            required=False,
+            default=API,
+            help=_("Another address of the same API"),
+        ),
     )
 
     def check(self, settings: Settings) -> None:

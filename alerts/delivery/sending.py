@@ -17,21 +17,21 @@ from ipaddress import ip_address
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from alerts.delivery.base import Answer, Call, Channel, HttpChannel, Message, OwnChannel, Reference, Result
+from alerts.delivery.base import Channel, HttpChannel, Message, OwnChannel, Reference, Result
 from alerts.delivery.channels import CHANNELS
 from alerts.notices import payload
 from alerts.notices.models import GroupTold, Notification, Silence, Target
 from alerts.notices.queries import Tree, silences_at
 from alerts.notices.silencing import first_hiding
-from subsystems.s1_operations.adapters.http import guarded_resolver, is_allowed, tls_verification
-from subsystems.s1_operations.adapters.http_exchange import AddressRefused, BadAnswer, Question, Resolver, ask
+from subsystems.s1_operations.adapters.http import guarded_resolver, is_allowed
+from subsystems.s1_operations.adapters.http_calls import exchange
+from subsystems.s1_operations.adapters.http_exchange import AddressRefused, BadAnswer, Resolver
 from subsystems.s1_operations.sealing import CannotOpen, unseal
 
 PURPOSE = b"vsm.alerts.targets.v1"
@@ -221,24 +221,6 @@ async def _send(parcel: _Parcel, resolver: Resolver) -> Result:
 
 def _reachable(host: str, address: str) -> bool:
     return is_allowed(host, ip_address(address), django_settings.HTTP_ALLOW)
-
-
-async def exchange(call: Call, resolver: Resolver) -> Answer:
-    """Make one request. Redirects are not followed, and of the answer only a beginning is read."""
-    parts = urlsplit(call.url)
-    tls, host = parts.scheme == "https", parts.hostname or ""
-    port = parts.port or (443 if tls else 80)
-    named = f"[{host}]" if ":" in host else host
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    given = {"User-Agent": "vsm-notifier", **call.headers, "Content-Length": str(len(call.body)), "Connection": "close"}
-    standard = port == (443 if tls else 80)
-    lines = [f"{call.method} {path} HTTP/1.1", f"Host: {named if standard else f'{named}:{port}'}"]
-    lines += [f"{name}: {value}" for name, value in given.items()]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise BadAnswer("a header holds a line break")
-    request = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + call.body
-    answer = await ask(Question(host, port, request, tls=tls, keep=True), resolver, tls_verification())
-    return Answer(answer.status, answer.body)
 
 
 # --- After it was sent, or was not ---

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from alerts.delivery.base import Answer, Call, Field, Http, Message, Result, Settings, by_status, clipped, post_json
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
 
 API = "https://slack.com/api"
 COLOURS = {"critical": "#b91c1c", "warning": "#b45309", "info": "#1d4ed8"}
@@ -17,10 +18,33 @@ class Slack(Http):
     kind: ClassVar[str] = "slack"
     title: ClassVar[str] = "Slack"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("webhook", "Incoming webhook", secret=True, required=False, help="https://hooks.slack.com/services/…"),
-        Field("token", "Bot token", secret=True, required=False, help="xoxb-…, with chat:write; changes its messages"),
-        Field("channel", "Channel", required=False, help="For the bot: its id, such as C024BE91L"),
-        Field("api", "API", required=False, default=API, help="Another address of the same API"),
+        Field(
+            "webhook",
+            _("Incoming webhook"),
+            secret=True,
+            required=False,
+            help=_("https://hooks.slack.com/services/…"),
+        ),
+        Field(
+            "token",
+            _("Bot token"),
+            secret=True,
+            required=False,
+            help=_("xoxb-…, with chat:write; changes its messages"),
+        ),
+        Field(
+            "channel",
+            _("Channel"),
+            required=False,
+            help=_("For the bot: its id, such as C024BE91L"),
+        ),
+        Field(
+            "api",
+            _("API"),
+            required=False,
+            default=API,
+            help=_("Another address of the same API"),
+        ),
     )
 
     def check(self, settings: Settings) -> None:

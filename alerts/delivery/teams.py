@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from alerts.delivery.base import Call, Field, Http, Message, Settings, clipped, post_json
+from subsystems.kernel.texts import gettext_noop as _
 
 COLOURS = {"critical": "attention", "warning": "warning", "info": "accent"}
 
@@ -14,7 +15,10 @@ class Teams(Http):
     title: ClassVar[str] = "Microsoft Teams"
     fields: ClassVar[tuple[Field, ...]] = (
         Field(
-            "url", "Webhook of a workflow", secret=True, help="“Post to a channel when a webhook request is received”"
+            "url",
+            _("Webhook of a workflow"),
+            secret=True,
+            help=_("“Post to a channel when a webhook request is received”"),
         ),
     )
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from alerts.delivery.base import Answer, Call, Field, Http, Message, Result, Settings, by_status, check_url, clipped
 from alerts.delivery.base import post_json as post
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
 
 API = "https://api.telegram.org"
 
@@ -16,9 +17,15 @@ class Telegram(Http):
     kind: ClassVar[str] = "telegram"
     title: ClassVar[str] = "Telegram"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("token", "Bot token", secret=True, help="As @BotFather gives it"),
-        Field("chat_id", "Chat", help="Its number, or @name of a channel"),
-        Field("api", "API", required=False, default=API, help="Another address of the same API"),
+        Field("token", _("Bot token"), secret=True, help=_("As @BotFather gives it")),
+        Field("chat_id", _("Chat"), help=_("Its number, or @name of a channel")),
+        Field(
+            "api",
+            _("API"),
+            required=False,
+            default=API,
+            help=_("Another address of the same API"),
+        ),
     )
 
     def check(self, settings: Settings) -> None:

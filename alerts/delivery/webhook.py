@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 import re
 from collections.abc import Mapping
@@ -12,10 +9,12 @@ from typing import Any, ClassVar
 
 from alerts.delivery.base import Call, Field, Http, Message, Settings
 from subsystems.kernel.errors import Invalid
+from subsystems.kernel.texts import gettext_noop as _
+from subsystems.s1_operations.adapters.http_calls import signed
 
 MAX_TEMPLATE, MAX_DEPTH = 20_000, 20
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_.]*)\s*\}\}")
-TEMPLATE_HELP = (
+TEMPLATE_HELP = _(
     "JSON with places like {{ title }}, {{ status }}, {{ commonLabels.severity }}; a text that is only a place gets "
     "the value itself, as {{ alerts }}"
 )
@@ -25,16 +24,22 @@ class Webhook(Http):
     kind: ClassVar[str] = "webhook"
     title: ClassVar[str] = "Webhook"
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("url", "Address", help="Gets a POST with a JSON body"),
+        Field("url", _("Address"), help=_("Gets a POST with a JSON body")),
         Field(
             "secret",
-            "Signing secret",
+            _("Signing secret"),
             secret=True,
             required=False,
-            help="Signs each request: see the headers webhook-*",
+            help=_("Signs each request: see the headers webhook-*"),
         ),
-        Field("authorization", "Authorization header", secret=True, required=False, help="For example: Bearer abc"),
-        Field("template", "Body", required=False, help=TEMPLATE_HELP, long=True),
+        Field(
+            "authorization",
+            _("Authorization header"),
+            secret=True,
+            required=False,
+            help=_("For example: Bearer abc"),
+        ),
+        Field("template", _("Body"), required=False, help=TEMPLATE_HELP, long=True),
     )
 
     def check(self, settings: Settings) -> None:
@@ -46,23 +51,10 @@ class Webhook(Http):
         wanted = settings.get("template")
         body = filled(_template(wanted), places(message)) if wanted else dict(message.body)
         data = json.dumps(body, ensure_ascii=True).encode()
-        headers = {
-            "Content-Type": "application/json",
-            "webhook-id": message.id,
-            "webhook-timestamp": str(message.timestamp),
-        }
-        if settings.get("secret"):
-            headers["webhook-signature"] = signature(settings["secret"], message.id, message.timestamp, data)
+        headers = signed(data, message.id, message.timestamp, settings.get("secret", ""))
         if settings.get("authorization"):
             headers["Authorization"] = settings["authorization"]
         return Call(settings["url"], data, headers)
-
-
-def signature(secret: str, id_: str, timestamp: int, body: bytes) -> str:
-    """Return the signature of a request: HMAC-SHA256 over its id, its time and its body (Standard Webhooks)."""
-    key = base64.b64decode(secret[6:] + "==") if secret.startswith("whsec_") else secret.encode()
-    digest = hmac.new(key, f"{id_}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    return "v1," + base64.b64encode(digest).decode()
 
 
 def places(message: Message) -> Mapping[str, Any]:

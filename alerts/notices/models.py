@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 
@@ -21,6 +22,10 @@ class Routing(models.Model):
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+
+    class Meta:
+        verbose_name = _("notification routing")
+        verbose_name_plural = _("notification routings")
 
     def __str__(self) -> str:
         return f"routing of {self.system}"
@@ -50,6 +55,8 @@ class Target(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        verbose_name = _("notification target")
+        verbose_name_plural = _("notification targets")
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["system", "name"], name="target_name_per_system"),
@@ -92,11 +99,11 @@ class MaintenanceWindow(models.Model):
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="maintenance_windows")
     name = models.CharField(max_length=120)
-    matchers = models.TextField(blank=True, help_text="Empty for every alert of the system")
+    matchers = models.TextField(blank=True, help_text=_("Empty for every alert of the system"))
     starts_at = models.DateTimeField()
     duration_seconds = models.PositiveIntegerField()
     time_zone = models.CharField(max_length=60, default="UTC")
-    recurrence = models.CharField(max_length=300, blank=True, help_text="As in RFC 5545: FREQ=WEEKLY;BYDAY=TU")
+    recurrence = models.CharField(max_length=300, blank=True, help_text=_("As in RFC 5545: FREQ=WEEKLY;BYDAY=TU"))
     enabled = models.BooleanField(default=True)
     comment = models.CharField(max_length=500, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -119,6 +126,8 @@ class Incoming(models.Model):
     severity_before = models.CharField(max_length=8, blank=True)
 
     class Meta:
+        verbose_name = _("alert to be sorted")
+        verbose_name_plural = _("alerts to be sorted")
         indexes = [models.Index(fields=["rank", "id"], name="incoming_in_order")]
 
     def __str__(self) -> str:
@@ -140,6 +149,10 @@ class Group(models.Model):
     empty_since = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    class Meta:
+        verbose_name = _("alert group")
+        verbose_name_plural = _("alert groups")
+
     def __str__(self) -> str:
         return f"{self.receiver} {self.labels}"
 
@@ -156,6 +169,8 @@ class GroupMember(models.Model):
     cause_id = models.BigIntegerField(null=True)
 
     class Meta:
+        verbose_name = _("alert in a group")
+        verbose_name_plural = _("alerts in groups")
         constraints = [models.UniqueConstraint(fields=["group", "key"], name="member_once_per_group")]
 
     def __str__(self) -> str:
@@ -173,6 +188,8 @@ class GroupTold(models.Model):
     reference = models.JSONField(default=dict)  # the service's own name of the message
 
     class Meta:
+        verbose_name = _("last word to a group's target")
+        verbose_name_plural = _("last words to groups' targets")
         constraints = [models.UniqueConstraint(fields=["group", "target"], name="told_once_per_target")]
 
     def __str__(self) -> str:
@@ -183,10 +200,10 @@ class Notification(models.Model):
     """One message to one target: written before it is sent, and kept with what became of it."""
 
     class State(models.TextChoices):
-        WAITING = "waiting", "waiting, or to be tried again"
-        SENT = "sent"
-        FAILED = "failed", "given up"
-        WITHHELD = "withheld", "silenced before it was sent"
+        WAITING = "waiting", _("waiting, or to be tried again")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("given up")
+        WITHHELD = "withheld", _("silenced before it was sent")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.BigIntegerField(default=0)  # order within a group and target
@@ -203,7 +220,7 @@ class Notification(models.Model):
     firing_count = models.PositiveIntegerField(default=0)
     resolved_count = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
     due_at = models.DateTimeField()
     claimed_until = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
@@ -226,10 +243,10 @@ class AlertNotice(models.Model):
     """One line of an alert's log: told by which notification, or withheld for which cause."""
 
     class Outcome(models.TextChoices):
-        TOLD = "told", "told that it fires"
-        OVER = "over", "told that it is over"
-        WITHHELD = "withheld"
-        PAGED = "paged", "told by an escalation"
+        TOLD = "told", _("told that it fires")
+        OVER = "over", _("told that it is over")
+        WITHHELD = "withheld", _("Withheld")
+        PAGED = "paged", _("told by an escalation")
 
     alert = models.ForeignKey("alerts.Alert", on_delete=models.CASCADE, related_name="notices")
     notification = models.ForeignKey(Notification, null=True, on_delete=models.CASCADE, related_name="lines")
@@ -241,6 +258,8 @@ class AlertNotice(models.Model):
     at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("line of an alert's log")
+        verbose_name_plural = _("lines of alerts' logs")
         ordering = ["-at", "-pk"]
         indexes = [models.Index(fields=["fingerprint", "at"], name="notice_by_fingerprint")]
 
@@ -257,6 +276,10 @@ class ExternalAlert(models.Model):
     timeout = models.BooleanField()
     received_at = models.DateTimeField()
     generator_url = models.CharField(max_length=2000, blank=True)
+
+    class Meta:
+        verbose_name = _("alert from outside")
+        verbose_name_plural = _("alerts from outside")
 
     def __str__(self) -> str:
         return f"alert {self.alert_id} until {self.ends_at}"

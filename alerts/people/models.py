@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 
@@ -48,7 +49,7 @@ class Rota(models.Model):
     name = models.CharField(max_length=120)
     time_zone = models.CharField(max_length=60, default="UTC")
     layers = models.JSONField()  # participants are numbers of users
-    tell_handover = models.BooleanField(default=False, help_text="Tell those whose shift begins or ends")
+    tell_handover = models.BooleanField(default=False, help_text=_("Tell those whose shift begins or ends"))
     told_until = models.DateTimeField(null=True, blank=True, editable=False)  # hand-overs before it were told
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
@@ -91,7 +92,7 @@ class ContactSettings(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        verbose_name_plural = "contact settings"
+        verbose_name = verbose_name_plural = _("contact settings")
 
     def __str__(self) -> str:
         return f"how {self.user} is reached"
@@ -111,7 +112,7 @@ class EscalationPolicy(models.Model):
 
     class Meta:
         ordering = ["name"]
-        verbose_name_plural = "escalation policies"
+        verbose_name_plural = _("escalation policies")
         constraints = [models.UniqueConstraint(fields=["system", "name"], name="escalation_policy_name_per_system")]
 
     def __str__(self) -> str:
@@ -122,10 +123,10 @@ class EscalationRun(models.Model):
     """A policy at work for one group of alerts; it keeps the steps that it began with."""
 
     class State(models.TextChoices):
-        RUNNING = "running"
-        HALTED = "halted", "halted: somebody looks after every alert"
-        EXHAUSTED = "exhausted", "all steps are done, and nobody has answered"
-        OVER = "over", "every alert is over"
+        RUNNING = "running", _("Running")
+        HALTED = "halted", _("halted: somebody looks after every alert")
+        EXHAUSTED = "exhausted", _("all steps are done, and nobody has answered")
+        OVER = "over", _("every alert is over")
 
     OPEN = (State.RUNNING, State.HALTED, State.EXHAUSTED)
 
@@ -145,6 +146,8 @@ class EscalationRun(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("escalation")
+        verbose_name_plural = _("escalations")
         ordering = ["-started_at", "-pk"]
         constraints = [
             models.UniqueConstraint(
@@ -165,8 +168,8 @@ class EscalationStep(models.Model):
     """What became of one step of one round: its row is its claim."""
 
     class Outcome(models.TextChoices):
-        DONE = "done"
-        SKIPPED = "skipped"
+        DONE = "done", _("Done")
+        SKIPPED = "skipped", _("Skipped")
 
     run = models.ForeignKey(EscalationRun, on_delete=models.CASCADE, related_name="taken")
     round = models.PositiveIntegerField()
@@ -177,6 +180,8 @@ class EscalationStep(models.Model):
     at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("step of an escalation")
+        verbose_name_plural = _("steps of escalations")
         ordering = ["run", "round", "number"]
         constraints = [models.UniqueConstraint(fields=["run", "round", "number"], name="step_once_per_round")]
 
@@ -188,9 +193,9 @@ class Page(models.Model):
     """One person or target that a step reaches by one method, when that is due, and what became of it."""
 
     class State(models.TextChoices):
-        WAITING = "waiting"
-        TOLD = "told"
-        WITHHELD = "withheld"
+        WAITING = "waiting", _("Waiting")
+        TOLD = "told", _("Told")
+        WITHHELD = "withheld", _("Withheld")
 
     step = models.ForeignKey(EscalationStep, on_delete=models.CASCADE, related_name="pages")
     run = models.ForeignKey(EscalationRun, on_delete=models.CASCADE, related_name="pages")
@@ -204,6 +209,8 @@ class Page(models.Model):
     at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = _("page to a person")
+        verbose_name_plural = _("pages to people")
         ordering = ["pk"]
         indexes = [models.Index(fields=["due_at"], condition=models.Q(state="waiting"), name="page_waiting")]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -22,23 +21,10 @@ from subsystems.algedonic.models import (
     SignalTally,
 )
 from subsystems.kernel.errors import Refused
-from subsystems.messaging.admin import HistoryAdmin
+from subsystems.recursion.administering import HistoryAdmin, HistoryInline, HouseAdmin
 from subsystems.recursion.queries import systems_for
 
 Verb = Callable[[Signal, User], Signal]
-
-
-class HistoryInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Rows of a signal's history, which nobody changes."""
-
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class RouteInline(HistoryInline):
@@ -57,10 +43,9 @@ class SignalAdmin(HistoryAdmin):
         "raised_at", "severity", "type", "source", "system", "state", "times_seen", "pattern_count",
         "escalation_level", "acknowledged_by", "description",
     ]  # fmt: skip
-    list_filter = ["state", "severity", "type", "aggregate", "origin", "system"]
-    search_fields = ["id", "source", "description"]
-    list_select_related = ["system", "acknowledged_by"]
-    date_hierarchy = "raised_at"
+    list_filter = ["state", "severity", "type", "raised_at", "aggregate", "system"]
+    search_fields = ["=id", "source", "description"]
+    about = "Pain and pleasure of the whole, which reach S5 past all others. What people do with one is on its page."
     inlines = [RouteInline, NoteInline]
     actions = ["acknowledge", "respond", "resolve", "false_alarm"]
 
@@ -69,40 +54,35 @@ class SignalAdmin(HistoryAdmin):
         found: QuerySet[Signal] = super().get_queryset(request)
         return found.filter(system__in=systems_for(request.user, "read"))
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("algedonic.change_signal")
-
     @admin.action(description="Acknowledge the selected signals", permissions=["operate"])
     def acknowledge(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
-        self._each(request, queryset, lifecycle.acknowledge)
+        self._each(request, queryset, lifecycle.acknowledge, "acknowledged")
 
     @admin.action(description="Say that you respond to the selected signals", permissions=["operate"])
     def respond(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
-        self._each(request, queryset, lifecycle.respond)
+        self._each(request, queryset, lifecycle.respond, "responded to")
 
     @admin.action(description="Resolve the selected signals", permissions=["operate"])
     def resolve(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
-        self._each(request, queryset, lifecycle.resolve)
+        self._each(request, queryset, lifecycle.resolve, "resolved")
 
     @admin.action(description="Call the selected signals false alarms", permissions=["operate"])
     def false_alarm(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
-        self._each(request, queryset, lifecycle.call_false_alarm)
+        self._each(request, queryset, lifecycle.call_false_alarm, "false alarms")
 
-    def _each(self, request: HttpRequest, signals: QuerySet[Signal], verb: Verb) -> None:
-        assert isinstance(request.user, User)  # nobody else has the permission
+    def _each(self, request: HttpRequest, signals: QuerySet[Signal], verb: Verb, said: str) -> None:
         mine = set(systems_for(request.user, "operate").values_list("pk", flat=True))
-        for signal in signals:
+
+        def act(signal: Signal, by: User) -> object:
             if signal.system_id not in mine:
-                self.message_user(request, f"{signal}: you do not operate {signal.system}.", messages.ERROR)
-                continue
-            try:
-                verb(signal, request.user)
-            except Refused as error:
-                self.message_user(request, f"{signal}: {error.detail}", messages.WARNING)
+                raise Refused(f"You do not operate {signal.system}.")
+            return verb(signal, by)
+
+        self.each(request, signals.select_related("system"), act, said)
 
 
 @admin.register(SignalPolicy)
-class SignalPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SignalPolicyAdmin(HouseAdmin):
     list_display = ["system", "pain_threshold", "pleasure_threshold", "high_goes_to", "pattern_more_than"]
     search_fields = ["system__slug", "system__name"]
     autocomplete_fields = ["system"]
@@ -111,17 +91,17 @@ class SignalPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 @admin.register(SignalRoute)
 class SignalRouteAdmin(HistoryAdmin):
     list_display = ["signal", "party", "level", "told_at", "heard_at"]
-    list_filter = ["party", "level", ("heard_at", admin.EmptyFieldListFilter)]
-    search_fields = ["signal__id"]
-    list_select_related = ["signal"]
+    list_filter = ["told_at", ("heard_at", admin.EmptyFieldListFilter)]
+    search_fields = ["=signal__id"]
+    ordering = ["-pk"]
 
 
 @admin.register(SignalNote)
 class SignalNoteAdmin(HistoryAdmin):
     list_display = ["at", "signal", "by", "from_state", "to_state", "comment"]
-    list_filter = ["to_state"]
-    search_fields = ["signal__id", "comment"]
-    list_select_related = ["signal", "by"]
+    list_filter = ["at"]
+    search_fields = ["=signal__id", "comment"]
+    ordering = ["-pk"]
 
 
 @admin.register(SignalPattern)
@@ -129,7 +109,6 @@ class SignalPatternAdmin(HistoryAdmin):
     list_display = ["system", "source", "type", "aggregate", "noted_at"]
     list_filter = ["type", "system"]
     search_fields = ["source"]
-    list_select_related = ["system", "aggregate"]
 
 
 @admin.register(SignalTally)
@@ -137,18 +116,16 @@ class SignalTallyAdmin(HistoryAdmin):
     list_display = ["system", "type", "severity", "count"]
     list_filter = ["type", "severity"]
     search_fields = ["system__slug"]
-    list_select_related = ["system"]
 
 
 @admin.register(CanaryRun)
 class CanaryRunAdmin(HistoryAdmin):
     list_display = ["sent_at", "received_at", "latency_seconds", "lost"]
-    list_filter = ["lost"]
-    search_fields = ["id"]
+    list_filter = ["lost", "sent_at"]
+    search_fields = ["=id"]
 
 
 @admin.register(Lane)
 class LaneAdmin(HistoryAdmin):
     list_display = ["failing_since", "signal", "lost_total", "watched_at"]
     search_fields = ["signal__id"]
-    list_select_related = ["signal"]

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.algedonic import states
 from subsystems.recursion.models import System
@@ -25,23 +26,36 @@ class SignalPolicy(models.Model):
     """What one system feels, and how (000-63, 2-5, 2-6). A system without a row has the documented values."""
 
     class HighGoesTo(models.TextChoices):
-        BOTH = "s4_and_s5", "S4, and a copy to S5"
-        S4 = "s4", "S4 alone"
-        S5 = "s5", "S5 alone"
+        BOTH = "s4_and_s5", _("S4, and a copy to S5")
+        S4 = "s4", _("S4 alone")
+        S5 = "s5", _("S5 alone")
 
     system = models.OneToOneField(System, on_delete=models.CASCADE, related_name="signal_policy")
-    pain_threshold = models.FloatField(default=0.7, validators=_unit_interval)
-    pleasure_threshold = models.FloatField(default=0.8, validators=_unit_interval)
-    high_goes_to = models.CharField(max_length=10, choices=HighGoesTo.choices, default=HighGoesTo.BOTH)
+    pain_threshold = models.FloatField(
+        default=0.7, validators=_unit_interval, help_text=_("An intensity from 0 to 1 from which pain is felt")
+    )
+    pleasure_threshold = models.FloatField(
+        default=0.8, validators=_unit_interval, help_text=_("An intensity from 0 to 1 from which pleasure is felt")
+    )
+    high_goes_to = models.CharField(
+        max_length=10,
+        choices=HighGoesTo.choices,
+        default=HighGoesTo.BOTH,
+        help_text=_("Who hears of signals of high severity"),
+    )
     pattern_window_seconds = models.PositiveIntegerField(
-        default=300, validators=[MinValueValidator(1), MaxValueValidator(86400)]
+        default=300,
+        validators=[MinValueValidator(1), MaxValueValidator(86400)],
+        help_text=_("Signals of one source and type are counted within this time"),
     )
     pattern_more_than = models.PositiveSmallIntegerField(
-        default=5, validators=[MinValueValidator(1), MaxValueValidator(100)]
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_("More than so many make a pattern"),
     )
 
     class Meta:
-        verbose_name_plural = "signal policies"
+        verbose_name_plural = _("signal policies")
 
     def __str__(self) -> str:
         return f"signal policy of {self.system}"
@@ -51,41 +65,41 @@ class Signal(models.Model):
     """One algedonic signal. Identical critical ones are one row that counts them while it is open (2-28)."""
 
     class Type(models.TextChoices):
-        PAIN = "pain"
-        PLEASURE = "pleasure"
+        PAIN = "pain", _("Pain")
+        PLEASURE = "pleasure", _("Pleasure")
 
     class Severity(models.TextChoices):
-        CRITICAL = "critical"
-        HIGH = "high"
-        MEDIUM = "medium"
-        LOW = "low"
+        CRITICAL = "critical", _("Critical")
+        HIGH = "high", _("High")
+        MEDIUM = "medium", _("Medium")
+        LOW = "low", _("Low")
 
     class State(models.TextChoices):
-        RECEIVED = "received"
-        INVESTIGATING = "investigating"
-        RESPONDING = "responding"
-        RESOLVED = "resolved"
-        FALSE_ALARM = "false_alarm", "false alarm"
+        RECEIVED = "received", _("Received")
+        INVESTIGATING = "investigating", _("Investigating")
+        RESPONDING = "responding", _("Responding")
+        RESOLVED = "resolved", _("Resolved")
+        FALSE_ALARM = "false_alarm", _("false alarm")
 
     id = models.CharField(primary_key=True, max_length=32, default=new_signal_id, editable=False)
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="signals")
     type = models.CharField(max_length=8, choices=Type.choices)
     severity = models.CharField(max_length=8, choices=Severity.choices)
-    intensity = models.FloatField(help_text="0 to 1")
+    intensity = models.FloatField(help_text=_("0 to 1"))
     source = models.CharField(max_length=200)
-    origin = models.CharField(max_length=20, help_text="The party on whose behalf it was raised")
+    origin = models.CharField(max_length=20, help_text=_("The party on whose behalf it was raised"))
     description = models.TextField(blank=True)
     data = models.JSONField(default=dict)
     fingerprint = models.CharField(max_length=64, editable=False)  # what makes two critical signals the same
 
     raised_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
-    received_at = models.DateTimeField(null=True, blank=True, help_text="When a first recipient recorded it")
+    received_at = models.DateTimeField(null=True, blank=True, help_text=_("When a first recipient recorded it"))
     counted = models.BooleanField(default=False, editable=False)  # in the tally, and looked at for patterns
     last_seen_at = models.DateTimeField(default=timezone.now)
     times_seen = models.PositiveIntegerField(default=1)
     suppressed_count = models.PositiveIntegerField(
-        default=0, help_text="Signals of the same source and type that the rate limit refused since"
+        default=0, help_text=_("Signals of the same source and type that the rate limit refused since")
     )
 
     state = models.CharField(max_length=13, choices=State.choices, default=State.RECEIVED)
@@ -94,14 +108,14 @@ class Signal(models.Model):
     )
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    deadline_at = models.DateTimeField(null=True, blank=True, help_text="When somebody must have answered")
+    deadline_at = models.DateTimeField(null=True, blank=True, help_text=_("When somebody must have answered"))
     escalation_level = models.PositiveIntegerField(default=0)
 
-    aggregate = models.BooleanField(default=False, help_text="Stands for a pattern of similar signals")
+    aggregate = models.BooleanField(default=False, help_text=_("Stands for a pattern of similar signals"))
     pattern_count = models.PositiveIntegerField(null=True, blank=True)
     child_signal = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="parent_signal",
-        help_text="The signal of a child system that this one passes on",
+        help_text=_("The signal of a child system that this one passes on"),
     )  # fmt: skip
     hop_count = models.PositiveSmallIntegerField(default=0)
 
@@ -140,6 +154,8 @@ class SignalRoute(models.Model):
     heard_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("party told of a signal")
+        verbose_name_plural = _("parties told of signals")
         ordering = ["level", "pk"]
         constraints = [models.UniqueConstraint(fields=["signal", "party", "level"], name="told_once_per_level")]
 
@@ -154,13 +170,15 @@ class SignalNote(models.Model):
     at = models.DateTimeField()
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
-        help_text="Empty: the platform itself",
+        help_text=_("Empty: the platform itself"),
     )  # fmt: skip
     from_state = models.CharField(max_length=13, choices=Signal.State.choices)
     to_state = models.CharField(max_length=13, choices=Signal.State.choices)
     comment = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name = _("step of a signal")
+        verbose_name_plural = _("steps of signals")
         ordering = ["at", "pk"]
 
     def __str__(self) -> str:
@@ -173,7 +191,7 @@ class SignalPattern(models.Model):
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="+")
     source = models.CharField(max_length=200)
     type = models.CharField(max_length=8, choices=Signal.Type.choices)
-    recent = models.JSONField(default=list, help_text="The last times, epoch seconds")
+    recent = models.JSONField(default=list, help_text=_("The last times, epoch seconds"))
     fired_at = models.FloatField(null=True, blank=True)
     aggregate = models.ForeignKey(Signal, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     noted_at = models.DateTimeField(default=timezone.now)
@@ -194,7 +212,7 @@ class SignalTally(models.Model):
     count = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        verbose_name_plural = "signal tallies"
+        verbose_name_plural = _("signal tallies")
         constraints = [models.UniqueConstraint(fields=["system", "type", "severity"], name="one_tally_per_kind")]
 
     def __str__(self) -> str:
@@ -208,9 +226,11 @@ class CanaryRun(models.Model):
     sent_at = models.DateTimeField(db_index=True)
     received_at = models.DateTimeField(null=True, blank=True)
     latency_seconds = models.FloatField(null=True, blank=True)
-    lost = models.BooleanField(default=False, help_text="Not through within 30 s")
+    lost = models.BooleanField(default=False, help_text=_("Not through within 30 s"))
 
     class Meta:
+        verbose_name = _("canary of the lane")
+        verbose_name_plural = _("canaries of the lane")
         ordering = ["-sent_at"]
 
     def __str__(self) -> str:
@@ -223,8 +243,11 @@ class Lane(models.Model):
     failing_since = models.DateTimeField(null=True, blank=True)
     signal = models.ForeignKey(Signal, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     lost_total = models.PositiveBigIntegerField(default=0)
-    watched_at = models.DateTimeField(null=True, blank=True, help_text="When anybody last looked")
-    watching_since = models.DateTimeField(null=True, blank=True, help_text="Without a pause of more than 30 s")
+    watched_at = models.DateTimeField(null=True, blank=True, help_text=_("When anybody last looked"))
+    watching_since = models.DateTimeField(null=True, blank=True, help_text=_("Without a pause of more than 30 s"))
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("state of the lane")
 
     def __str__(self) -> str:
         return "failing" if self.failing_since else "well"

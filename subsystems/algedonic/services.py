@@ -86,8 +86,7 @@ def try_to_raise(**fields: Any) -> Signal | None:
         return raise_signal(**fields)
     except FULL as error:
         logger.warning("A signal from %s was refused: %s", fields.get("source"), error.detail)
-        if isinstance(error, RateLimited):
-            record_rejection(error)
+        record_rejection(error)
         return None
 
 

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
-from subsystems.event_log.models import Event, EventCheckpoint, EventCount, HandlerPosition, PendingEvent
+from subsystems.event_log.models import ChainHead, Event, EventCheckpoint, EventCount, HandlerPosition, PendingEvent
+from subsystems.event_log.streams import Stream
+from subsystems.recursion.administering import HistoryAdmin, among
 
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that nobody adds, changes or deletes by hand."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+StreamFilter = among("stream", *Stream)
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(HistoryAdmin):
     list_display = ["position", "stream", "sequence", "type", "system_id", "actor", "at"]
-    list_filter = ["stream"]
-    search_fields = ["=type", "=message_id", "=correlation_id", "=actor"]
+    about = "All that happened, sealed in one chain: never changed, never deleted. Its page verifies the chain."
+    list_filter = [StreamFilter, "at"]
+    search_fields = ["=type", "=message_id", "=correlation_id"]
     exclude = ["hash"]
     readonly_fields = ["hash_in_hex"]
 
@@ -39,23 +26,29 @@ class EventAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PendingEvent)
-class PendingEventAdmin(ReadOnlyAdmin):
+class PendingEventAdmin(HistoryAdmin):
     list_display = ["number", "stream", "type", "system_id", "actor", "at"]
-    list_filter = ["stream"]
+    list_filter = [StreamFilter]
 
 
 @admin.register(EventCheckpoint)
-class EventCheckpointAdmin(ReadOnlyAdmin):
+class EventCheckpointAdmin(HistoryAdmin):
     list_display = ["position", "at", "signature"]
     exclude = ["hash"]
 
 
 @admin.register(HandlerPosition)
-class HandlerPositionAdmin(ReadOnlyAdmin):
+class HandlerPositionAdmin(HistoryAdmin):
     list_display = ["name", "position", "failures", "last_error", "retry_at", "replay_seen_at", "updated_at"]
 
 
 @admin.register(EventCount)
-class EventCountAdmin(ReadOnlyAdmin):
-    list_display = ["hour", "stream", "type", "count"]
-    list_filter = ["stream"]
+class EventCountAdmin(HistoryAdmin):
+    list_display = ["at", "system_id", "stream", "type", "count"]
+    list_filter = [StreamFilter]
+
+
+@admin.register(ChainHead)
+class ChainHeadAdmin(HistoryAdmin):
+    list_display = ["position", "checkpoint_position", "checkpoint_at"]
+    exclude = ["hash"]

@@ -28,8 +28,8 @@ _READ = """
     FROM event_log_event WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
 """
 _COUNT = """
-    INSERT INTO event_log_eventcount (stream, type, hour, count) VALUES (%s, %s, %s, %s)
-    ON CONFLICT (stream, type, hour) DO UPDATE SET count = event_log_eventcount.count + excluded.count
+    INSERT INTO event_log_eventcount (system_id, stream, type, at, count) VALUES (%s, %s, %s, %s, %s)
+    ON CONFLICT (system_id, at, stream, type) DO UPDATE SET count = event_log_eventcount.count + excluded.count
 """
 
 
@@ -123,9 +123,9 @@ def _read_binary(values: Sequence[int]) -> list[tuple[Any, ...]]:
         return cursor.execute(_READ, values, binary=True).fetchall()
 
 
-def add_counts(counts: Iterable[tuple[str, str, datetime, int]]) -> None:
-    """Add to the counts of stream, type and hour."""
-    adapted = [(stream, type_, _moment(hour), count) for stream, type_, hour, count in counts]
+def add_counts(counts: Iterable[tuple[int, str, str, datetime, int]]) -> None:
+    """Add to the counts of system, stream, type and moment."""
+    adapted = [(system_id, stream, type_, _moment(at), count) for system_id, stream, type_, at, count in counts]
     with connection.cursor() as cursor:
         cursor.executemany(_COUNT, adapted)
 

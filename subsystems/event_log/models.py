@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 def no_hash() -> bytes:
@@ -63,9 +64,12 @@ class ChainHead(models.Model):
 
     position = models.BigIntegerField(default=0)
     hash = models.BinaryField(max_length=32, default=no_hash)
-    sequences = models.JSONField(default=dict, help_text="The last sequence of each stream")
+    sequences = models.JSONField(default=dict, help_text=_("The last sequence of each stream"))
     checkpoint_position = models.BigIntegerField(default=0)
     checkpoint_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("end of the chain")
 
     def __str__(self) -> str:
         return f"head at {self.position}"
@@ -90,14 +94,16 @@ class HandlerPosition(models.Model):
     """How far one event handler has come; moved in the transaction of its effect."""
 
     name = models.CharField(max_length=80, primary_key=True)
-    position = models.BigIntegerField(default=0, help_text="The last event it has dealt with")
-    failures = models.PositiveIntegerField(default=0, help_text="In a row, at the event after its position")
+    position = models.BigIntegerField(default=0, help_text=_("The last event it has dealt with"))
+    failures = models.PositiveIntegerField(default=0, help_text=_("In a row, at the event after its position"))
     last_error = models.TextField(blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
-    replay_seen_at = models.DateTimeField(null=True, blank=True, help_text="Set while a replay is at work")
+    replay_seen_at = models.DateTimeField(null=True, blank=True, help_text=_("Set while a replay is at work"))
     updated_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("position of a handler")
+        verbose_name_plural = _("positions of handlers")
         ordering = ["name"]
 
     def __str__(self) -> str:
@@ -105,16 +111,17 @@ class HandlerPosition(models.Model):
 
 
 class EventCount(models.Model):
-    """Read model: how many events of a type a stream got in an hour."""
+    """Read model: how many events of a type a system's stream got within five minutes."""
 
+    system_id = models.BigIntegerField(default=0, help_text="0 for what is of no system")
     stream = models.CharField(max_length=40)
     type = models.CharField(max_length=80)
-    hour = models.DateTimeField()
+    at = models.DateTimeField(help_text="The start of the five minutes")
     count = models.BigIntegerField()
 
     class Meta:
-        ordering = ["-hour", "stream", "type"]
-        constraints = [models.UniqueConstraint(fields=["stream", "type", "hour"], name="event_count_once")]
+        ordering = ["-at", "stream", "type"]
+        constraints = [models.UniqueConstraint(fields=["system_id", "at", "stream", "type"], name="event_count_once")]
 
     def __str__(self) -> str:
-        return f"{self.stream} {self.type} {self.hour:%Y-%m-%d %H}"
+        return f"{self.stream} {self.type} {self.at:%Y-%m-%d %H:%M}"

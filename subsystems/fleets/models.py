@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.algedonic.models import Signal
 from subsystems.fleets.fields import MomentField
@@ -35,15 +36,15 @@ class Task(models.Model):
     """
 
     class State(models.IntegerChoices):
-        PENDING = State.PENDING, "Sent: no worker has it yet"
-        RECEIVED = State.RECEIVED, "Received by a worker"
-        STARTED = State.STARTED, "Running"
-        RETRY = State.RETRY, "Waits for another try"
-        UNKNOWN = State.UNKNOWN, "Ended unseen"
-        REJECTED = State.REJECTED, "Rejected"
-        REVOKED = State.REVOKED, "Revoked"
-        FAILURE = State.FAILURE, "Failed"
-        SUCCESS = State.SUCCESS, "Succeeded"
+        PENDING = State.PENDING, _("Sent: no worker has it yet")
+        RECEIVED = State.RECEIVED, _("Received by a worker")
+        STARTED = State.STARTED, _("Running")
+        RETRY = State.RETRY, _("Waits for another try")
+        UNKNOWN = State.UNKNOWN, _("Ended unseen")
+        REJECTED = State.REJECTED, _("Rejected")
+        REVOKED = State.REVOKED, _("Revoked")
+        FAILURE = State.FAILURE, _("Failed")
+        SUCCESS = State.SUCCESS, _("Succeeded")
 
     fleet = models.ForeignKey(
         Fleet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="tasks"
@@ -134,6 +135,8 @@ class TaskRetry(models.Model):
     exception = models.TextField(blank=True)
 
     class Meta:
+        verbose_name = _("task retry")
+        verbose_name_plural = _("task retries")
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["fleet", "uuid", "at"], name="retry_once")]
         indexes = [models.Index(fields=["fleet", "at"], name="retry_by_time")]
@@ -180,6 +183,8 @@ class TaskRollUp(models.Model):
     waits = models.BinaryField(null=True)
 
     class Meta:
+        verbose_name = _("task roll-up")
+        verbose_name_plural = _("task roll-ups")
         ordering = ["-at"]
         constraints = [models.UniqueConstraint(fields=["fleet", "at", "name", "queue"], name="one_task_roll_up")]
 
@@ -193,6 +198,10 @@ class EndedTasks(models.Model):
     fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, related_name="+")
     body = models.BinaryField()
 
+    class Meta:
+        verbose_name = _("batch of ended tasks")
+        verbose_name_plural = _("batches of ended tasks")
+
     def __str__(self) -> str:
         return f"ends of fleet {self.fleet_id}"
 
@@ -201,10 +210,10 @@ class BlindSpell(models.Model):
     """A time in which events of a fleet were or may have been missed."""
 
     class Reason(models.TextChoices):
-        NOT_RUNNING = "not_running", "The platform did not run"
-        DISCONNECTED = "disconnected", "The broker was out of reach"
-        STALLED = "stalled", "The receiver stood still"
-        OVERFLOW = "overflow", "More events came than could be kept"
+        NOT_RUNNING = "not_running", _("The platform did not run")
+        DISCONNECTED = "disconnected", _("The broker was out of reach")
+        STALLED = "stalled", _("The receiver stood still")
+        OVERFLOW = "overflow", _("More events came than could be kept")
 
     fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, related_name="blind_spells")
     reason = models.CharField(max_length=12, choices=Reason.choices)
@@ -235,6 +244,10 @@ class Listening(models.Model):
     workers = models.JSONField(default=dict)  # by node name: skew_seconds, tells_tasks, missed
     hears_sending = models.BooleanField(null=True)  # do clients tell of what they send
 
+    class Meta:
+        verbose_name = _("hearing of a fleet")
+        verbose_name_plural = _("hearing of fleets")
+
     def __str__(self) -> str:
         return f"{self.fleet} heard at {self.written_at}"
 
@@ -243,17 +256,23 @@ class HistoryRules(models.Model):
     """What of a fleet is kept, for how long, and what is hidden before it is."""
 
     fleet = models.OneToOneField(Fleet, on_delete=models.CASCADE, primary_key=True, related_name="history_rules")
-    keep_days = models.PositiveIntegerField(default=KEEP_DAYS)
-    max_tasks = models.PositiveIntegerField(default=MAX_TASKS)
-    masked_names = models.JSONField(default=list, blank=True)  # parts of argument names, beside the usual ones
-    masked_tasks = models.JSONField(default=list, blank=True)  # patterns of task names that keep no arguments or result
-    ask_events = models.BooleanField(default=True)  # ask workers that tell nothing of their tasks to tell
+    keep_days = models.PositiveIntegerField(default=KEEP_DAYS, help_text=_("Tasks are forgotten after so many days"))
+    max_tasks = models.PositiveIntegerField(
+        default=MAX_TASKS, help_text=_("The oldest beyond so many are forgotten earlier")
+    )
+    masked_names = models.JSONField(
+        default=list, blank=True, help_text=_("Arguments of which only stars are kept, by a part of their name")
+    )  # parts of argument names, beside the usual ones
+    masked_tasks = models.JSONField(
+        default=list, blank=True, help_text=_("Tasks that keep no arguments or result, with * and ?")
+    )  # patterns of task names that keep no arguments or result
+    ask_events = models.BooleanField(default=True, help_text=_("Ask workers that tell nothing of their tasks to tell"))
     result_backend_sealed = models.TextField(blank=True, editable=False)
     result_backend_display = models.CharField(max_length=300, blank=True, editable=False)
     result_backend_error = models.CharField(max_length=300, blank=True, editable=False)  # why it did not answer
 
     class Meta:
-        verbose_name_plural = "history rules"
+        verbose_name_plural = _("history rules")
 
     def __str__(self) -> str:
         return f"{self.fleet}: {self.keep_days} days"
@@ -286,6 +305,8 @@ class WorkerState(models.Model):
     reserved_since = MomentField(null=True)
 
     class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["fleet", "name"], name="one_state_per_worker")]
 
@@ -315,6 +336,8 @@ class QueueState(models.Model):
     extra_since = MomentField(null=True)
 
     class Meta:
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["fleet", "name"], name="one_state_per_queue")]
 
@@ -335,7 +358,7 @@ class Redelivery(models.Model):
 
     class Meta:
         ordering = ["-last_at"]
-        verbose_name_plural = "redeliveries"
+        verbose_name_plural = _("redeliveries")
         constraints = [models.UniqueConstraint(fields=["fleet", "uuid"], name="one_redelivery_per_task")]
         indexes = [models.Index(fields=["fleet", "last_at"], name="redelivery_by_time")]
 
@@ -347,15 +370,15 @@ class ExpectedWorkers(models.Model):
     """What should be there: so many workers of a role that read a queue; either may be left open."""
 
     fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, related_name="expected_workers")
-    role = models.CharField(max_length=NAME_LENGTH, blank=True, help_text="Name of the worker without what changes")
-    queue = models.CharField(max_length=NAME_LENGTH, blank=True)
-    workers = models.PositiveIntegerField(default=1, help_text="At least so many")
+    role = models.CharField(max_length=NAME_LENGTH, blank=True, help_text=_("Name of the worker without what changes"))
+    queue = models.CharField(max_length=NAME_LENGTH, blank=True, help_text=_("Which they read; empty for any"))
+    workers = models.PositiveIntegerField(default=1, help_text=_("At least so many"))
     short_since = MomentField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["fleet", "role", "queue"]
-        verbose_name = verbose_name_plural = "expected workers"
+        verbose_name = verbose_name_plural = _("expected workers")
         constraints = [
             models.UniqueConstraint(fields=["fleet", "role", "queue"], name="expected_once"),
             models.CheckConstraint(condition=~Q(role="", queue=""), name="expected_names_something"),
@@ -369,15 +392,17 @@ class DetectionRules(models.Model):
     """How long something must be so in a fleet before it is called stuck, and what is not looked for."""
 
     fleet = models.OneToOneField(Fleet, on_delete=models.CASCADE, primary_key=True, related_name="detection_rules")
-    stalled_seconds = models.FloatField(default=30.0)
-    unread_seconds = models.FloatField(default=12.0)
-    starved_seconds = models.FloatField(default=60.0)
-    lost_seconds = models.FloatField(default=60.0)
-    redeliveries = models.PositiveIntegerField(default=3)
-    left_out = models.JSONField(default=list, blank=True, help_text="Kinds that are not looked for")
+    stalled_seconds = models.FloatField(
+        default=30.0, help_text=_("A worker that is silent about its tasks so long is stalled")
+    )
+    unread_seconds = models.FloatField(default=12.0, help_text=_("A queue that nobody reads so long has no consumer"))
+    starved_seconds = models.FloatField(default=60.0, help_text=_("Low priorities that wait so long are starved"))
+    lost_seconds = models.FloatField(default=60.0, help_text=_("A task of which nothing is heard so long is lost"))
+    redeliveries = models.PositiveIntegerField(default=3, help_text=_("A task delivered so often goes round in a loop"))
+    left_out = models.JSONField(default=list, blank=True, help_text=_("Kinds that are not looked for"))
 
     class Meta:
-        verbose_name_plural = "detection rules"
+        verbose_name_plural = _("detection rules")
 
     def __str__(self) -> str:
         return f"{self.fleet}: stalled after {self.stalled_seconds:g} s"
@@ -387,12 +412,12 @@ class StuckFinding(models.Model):
     """Something stuck: from when it was found until it was so no more."""
 
     class Kind(models.TextChoices):
-        STALLED_WORKER = "stalled_worker", "Stalled worker"
-        QUEUE_WITHOUT_CONSUMER = "queue_without_consumer", "Queue without a consumer"
-        MISSING_WORKERS = "missing_workers", "Missing workers"
-        STARVED_PRIORITY = "starved_priority", "Starved priority"
-        LOST_TASKS = "lost_tasks", "Lost tasks"
-        REDELIVERY_LOOP = "redelivery_loop", "Redelivery loop"
+        STALLED_WORKER = "stalled_worker", _("Stalled worker")
+        QUEUE_WITHOUT_CONSUMER = "queue_without_consumer", _("Queue without a consumer")
+        MISSING_WORKERS = "missing_workers", _("Missing workers")
+        STARVED_PRIORITY = "starved_priority", _("Starved priority")
+        LOST_TASKS = "lost_tasks", _("Lost tasks")
+        REDELIVERY_LOOP = "redelivery_loop", _("Redelivery loop")
 
     fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, db_index=False, related_name="stuck")
     kind = models.CharField(max_length=24, choices=Kind.choices)

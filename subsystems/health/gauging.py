@@ -27,6 +27,7 @@ from subsystems.recursion.models import System
 from subsystems.recursion.queries import ROOT_SLUG
 from subsystems.s2_coordination.monitor.models import CoordinationReading
 from subsystems.s3_control.audit.queries import audits
+from subsystems.s3_control.bargaining import queries as bargains
 from subsystems.s3_control.models import Action, Recommendation
 from subsystems.s3_control.queries import optimisation_score
 from subsystems.s4_intelligence.patterns.models import Pattern, PatternDetection
@@ -102,6 +103,10 @@ def _coordination(asked: Asked) -> dict[str, Scored]:
 
 
 def _allocation(asked: Asked) -> dict[str, Scored]:
+    """Return how well what is allocated is used: what units bargained for, else the processes that workers have."""
+    held = bargains.used_of_held(asked.system, now=asked.now)
+    if held:
+        return {"allocation_efficiency": scores.bargained(held)}
     end = asked.now.timestamp()
     try:
         means = {name: _means(asked.system, name, end) for name in ("pool_size", "active")}
@@ -251,7 +256,11 @@ def _autonomy(asked: Asked) -> Scored:
         system=asked.system, dry_run=False, state__in=[Action.State.APPLIED, Action.State.VERIFIED]
     ).exclude(started_at=None)
     moments = acts.filter(started_at__gte=since - DAY).values_list("started_at", flat=True)[:MOST]
-    return scores.autonomy([(began, over) for began, over in spans if over], [at for at in moments if at])
+    allocated, imposed = bargains.changes(asked.system, since=since)
+    return scores.autonomy(
+        [(began, over) for began, over in spans if over], [at for at in moments if at], allocated=allocated,
+        imposed=imposed,
+    )  # fmt: skip
 
 
 SOURCES: list[Callable[[Asked], dict[str, Scored]]] = [

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from subsystems.kernel.health import mean_known
+from subsystems.kernel.texts import gettext_noop as _
 
 OVERALL = "overall"
 Span = tuple[datetime, datetime]
@@ -49,50 +50,54 @@ class Scored:
 
 
 DEFINITIONS: tuple[Definition, ...] = (
-    Definition("task_success_rate", "s1", "Tasks that succeed",
-               "Tasks of the system's fleets that succeeded in the last hour, over those that succeeded or failed"),
-    Definition("task_throughput", "s1", "Throughput",
-               "Tasks of the system's fleets that ended, by the second, mean of the last hour", "a second"),
-    Definition("coordination_efficiency", "s2", "Coordination efficiency",
-               "Allocations of the last hour without a conflict, over all"),
-    Definition("allocation_efficiency", "s3", "Allocation efficiency",
-               "1 − Σ|allocated − used| / Σ allocated, over the pools of all workers in the last five minutes"),
-    Definition("audit_compliance", "s3", "Audit compliance",
-               "Mean of the fleets' scores in the configuration audit: each is 1 less what its open findings weigh"),
-    Definition("optimisation_score", "s3", "Optimisation score",
-               "Realised over predicted benefit of applied recommendations, mean of 30 days"),
-    Definition("channel_utilisation", "s2", "Channel utilisation",
-               "Open messages of the fullest channel over its room; the channels are the whole platform's"),
-    Definition("environment_awareness", "s4", "Environment awareness",
-               "Sources outside that were heard on schedule, over those configured"),
-    Definition("pattern_detection_rate", "s4", "Pattern detection rate",
-               "Event patterns that held in full in the last 24 hours, an hour", "an hour"),
-    Definition("pattern_precision", "s4", "Precision of patterns",
-               "Detections of 30 days that people confirmed, over those they judged"),
-    Definition("forecast_accuracy", "s4", "Forecast accuracy",
-               "Skill of forecasts an hour ahead, median of series: 1 − error / naive error", "1 at most"),
-    Definition("predicted_variety_ratio", "s4", "Variety ratio in an hour",
-               "What the ratio of operation to environment will be, foretold from twelve hours", "ratio"),
-    Definition("goal_progress", "s5", "Goal progress",
-               "Mean by weight of (value − baseline) / (target − baseline), of the goals whose value is known"),
-    Definition("decision_quality", "s5", "Decision quality",
-               "Decisions of 90 days whose outcome met its criterion, over those reviewed"),
-    Definition("decision_coverage", "s5", "Coverage of reviews",
-               "Decisions of 90 days that were reviewed, over those whose review fell due"),
-    Definition("identity_alignment", "s5", "Identity alignment",
-               "Share by weight of policies in force and decisions of 90 days that serve a declared value, people say"),
-    Definition("s3_s4_balance", "s5", "Balance of S3 and S4",
-               "The lesser of their varieties over the greater (Beer's second axiom)"),
-    Definition("s3_s4_residual", "s5", "Residual left to S5",
-               "Of the difference of these varieties, what the variety of S5 does not absorb (third axiom)", "bits"),
-    Definition("viability_index", OVERALL, "Viability index", "The viability score of the last assessment"),
-    Definition("recursion_depth", OVERALL, "Recursion depth", "Levels of systems below this one", "levels"),
-    Definition("adaptation_rate", OVERALL, "Adaptation rate",
-               "Recommendations of 30 days that were carried out, over all that were made"),
-    Definition("adaptation_lead_seconds", OVERALL, "Adaptation lead time",
-               "Median time of these from the measurement that they rest on until they were applied", "seconds"),
-    Definition("autonomy_level", OVERALL, "Autonomy level",
-               "Pains of S1 of the last 24 hours that ended without an act of steering meanwhile, over all that ended"),
+    Definition("task_success_rate", "s1", _("Tasks that succeed"),
+               _("Tasks of the system's fleets that succeeded in the last hour, over those that succeeded or failed")),
+    Definition("task_throughput", "s1", _("Throughput"),
+               _("Tasks of the system's fleets that ended, by the second, mean of the last hour"), _("a second")),
+    Definition("coordination_efficiency", "s2", _("Coordination efficiency"),
+               _("Allocations of the last hour without a conflict, over all")),
+    Definition("allocation_efficiency", "s3", _("Allocation efficiency"),
+               _("1 − Σ|allocated − used| / Σ allocated of what units hold by a bargain, mean of the resources; where"
+               " nobody bargains, over the pools of all workers in the last five minutes")),
+    Definition("audit_compliance", "s3", _("Audit compliance"),
+               _("Mean of the fleets' scores in the configuration audit: each is 1 less what its open findings weigh")),
+    Definition("optimisation_score", "s3", _("Optimisation score"),
+               _("Realised over predicted benefit of applied recommendations, mean of 30 days")),
+    Definition("channel_utilisation", "s2", _("Channel utilisation"),
+               _("Open messages of the fullest channel over its room; the channels are the whole platform's")),
+    Definition("environment_awareness", "s4", _("Environment awareness"),
+               _("Sources outside that were heard on schedule, over those configured")),
+    Definition("pattern_detection_rate", "s4", _("Pattern detection rate"),
+               _("Event patterns that held in full in the last 24 hours, an hour"), _("an hour")),
+    Definition("pattern_precision", "s4", _("Precision of patterns"),
+               _("Detections of 30 days that people confirmed, over those they judged")),
+    Definition("forecast_accuracy", "s4", _("Forecast accuracy"),
+               _("Skill of forecasts an hour ahead, median of series: 1 − error / naive error"), _("1 at most")),
+    Definition("predicted_variety_ratio", "s4", _("Variety ratio in an hour"),
+               _("What the ratio of operation to environment will be, foretold from twelve hours"), _("ratio")),
+    Definition("goal_progress", "s5", _("Goal progress"),
+               _("Mean by weight of (value − baseline) / (target − baseline), of the goals whose value is known")),
+    Definition("decision_quality", "s5", _("Decision quality"),
+               _("Decisions of 90 days whose outcome met its criterion, over those reviewed")),
+    Definition("decision_coverage", "s5", _("Coverage of reviews"),
+               _("Decisions of 90 days that were reviewed, over those whose review fell due")),
+    Definition("identity_alignment", "s5", _("Identity alignment"),
+               _("Share by weight of policies in force and decisions of 90 days that serve a declared value,"
+                 " people say")),
+    Definition("s3_s4_balance", "s5", _("Balance of S3 and S4"),
+               _("The lesser of their varieties over the greater (Beer's second axiom)")),
+    Definition("s3_s4_residual", "s5", _("Residual left to S5"),
+               _("Of the difference of these varieties, what the variety of S5 does not absorb (third axiom)"),
+               _("bits")),
+    Definition("viability_index", OVERALL, _("Viability index"), _("The viability score of the last assessment")),
+    Definition("recursion_depth", OVERALL, _("Recursion depth"), _("Levels of systems below this one"), _("levels")),
+    Definition("adaptation_rate", OVERALL, _("Adaptation rate"),
+               _("Recommendations of 30 days that were carried out, over all that were made")),
+    Definition("adaptation_lead_seconds", OVERALL, _("Adaptation lead time"),
+               _("Median time of these from the measurement that they rest on until they were applied"), _("seconds")),
+    Definition("autonomy_level", OVERALL, _("Autonomy level"),
+               _("Changes of S1 in 24 hours that were its own (pains that ended without an act of steering meanwhile,"
+               " shares of resources that it agreed to), over all (pains that ended, shares that changed)")),
 )  # fmt: skip
 BY_NAME = {each.name: each for each in DEFINITIONS}
 
@@ -169,13 +174,32 @@ def depth(system: int, parents: Mapping[int, int | None]) -> int:
     return level
 
 
-def autonomy(ended: Sequence[Span], acts: Iterable[datetime]) -> Scored:
-    """Return the share of *ended* troubles in which nobody steered from above (001-19, 3.5)."""
+def bargained(resources: Mapping[str, tuple[float, float]]) -> Scored:
+    """Return the mean efficiency of *resources*, each with what is allocated and how far what is used is from it (3.7).
+
+    Slots and tasks a second cannot be added up: each resource counts alike.
+    """
+    found = {name: max(0.0, 1 - apart / allocated) for name, (allocated, apart) in resources.items()}
+    inputs: dict[str, Any] = {"resources": len(found)}
+    for name, (allocated, apart) in list(resources.items())[:20]:
+        inputs |= {f"{name} allocated": round(allocated, 3), f"{name} not as used": round(apart, 3)}
+    told = ", ".join(f"{name} {value:.2f}" for name, value in list(found.items())[:5])
+    return Scored(math.fsum(found.values()) / len(found), f"What units hold by a bargain: {told}.", inputs)
+
+
+def autonomy(ended: Sequence[Span], acts: Iterable[datetime], *, allocated: int = 0, imposed: int = 0) -> Scored:
+    """Return the share of S1's changes that nobody commanded (001-19, 3.5).
+
+    They are *ended* troubles, commanded where somebody steered meanwhile, and shares of resources that were
+    *allocated* anew, commanded where S3 *imposed* them.
+    """
     moments = sorted(acts)
     left = sum(not _any_between(moments, began, over) for began, over in ended)
     return share(
-        left, len(ended), words="pains of S1 ended without an act of steering meanwhile",
-        nothing="No pain of S1 ended in the last 24 hours.", ended=len(ended), acts=len(moments),
+        left + allocated - imposed, len(ended) + allocated,
+        words="changes of S1 were its own: pains that ended without an act of steering, shares that it agreed to",
+        nothing="No pain of S1 ended and no share of a resource changed in the last 24 hours.", ended=len(ended),
+        acts=len(moments), left_alone=left, allocated=allocated, imposed=imposed,
     )  # fmt: skip
 
 

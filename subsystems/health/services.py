@@ -24,6 +24,7 @@ from subsystems.messaging.slots import slot_once
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Unit
 from subsystems.s5_policy import amending, responding
+from subsystems.s5_policy import queries as s5_policy
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
 
@@ -64,6 +65,7 @@ def assess_slot(*, now: datetime) -> list[Assessment]:
         if slot is None:
             return []
         keep_unit_scores(now)
+        keep_overdue_decisions(now)
         systems = list(System.objects.all())
         for system in systems:
             amending.hand_down(system, now=now)  # what S5 permits from now on
@@ -100,6 +102,14 @@ def keep_unit_scores(now: datetime) -> None:
         samples += [Sample(metric, at, value, labels) for metric, value, labels in named if value is not None]
     for system_id, batch in batches.items():
         record(batch, system_id=system_id, now=at)
+
+
+def keep_overdue_decisions(now: datetime) -> None:
+    """Keep how many decisions and reviews are overdue as samples, so that alerts can watch them like anything else."""
+    at = now.timestamp()
+    for system_id, (slug, late, unseen) in s5_policy.overdue(now=now).items():
+        told = [Sample("decisions_overdue", at, float(late)), Sample("reviews_overdue", at, float(unseen))]
+        record({slug: told}, system_id=system_id, now=at)
 
 
 def _judged(system: System, slot: int, now: datetime) -> tuple[Assessment, dict[str, Scored]]:

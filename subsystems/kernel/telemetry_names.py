@@ -27,7 +27,7 @@ EVENTS: tuple[Event, ...] = (
     Event("vsm.s2.coordination.stop", ("duration", "success"), ("action", "span_id", *_FAILURE), "It ended"),
     Event("vsm.s3.control.decision", ("count",), ("decision", "subject"), "S3 decided something"),
     Event("vsm.s3.audit.check", ("count", "compliance"), ("auditor", "subject"), "S3* looked for itself"),
-    Event("vsm.s4.scan.complete", ("duration", "findings"), ("scan",), "S4 looked at the outside"),
+    Event("vsm.s4.scan.complete", ("duration", "findings"), ("scan", "market_sentiment"), "S4 looked at the outside"),
     Event("vsm.s4.pattern.detected", ("count", "confidence"), ("pattern", "source"), "S4 saw a pattern"),
     Event("vsm.s5.policy.update", ("count",), ("policy", "actor"), "A policy was changed"),
     Event("vsm.s5.identity.check", ("alignment",), ("subject",), "S5 compared what is done with what it is for"),

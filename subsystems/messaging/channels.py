@@ -35,6 +35,8 @@ class Party(StrEnum):
 
 
 PLATFORM_SOURCES = (Party.CLUSTER, Party.RATE_LIMITER, Party.OPERATOR, Party.PLATFORM)
+# What the platform itself says as a subsystem, and acts by: nobody outside may say it in its place.
+SPOKEN_WITHIN = frozenset({(Channel.RESOURCE_BARGAIN, Party.S3)})
 PAINED = (Party.S1, Party.S2, Party.S3, Party.S3_STAR, Party.S4, *PLATFORM_SOURCES)  # 2-7
 PARTY_ALIASES = {
     **{f"system{number}": Party(f"s{number}") for number in range(1, 6)},

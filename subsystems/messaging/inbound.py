@@ -17,6 +17,7 @@ from subsystems.messaging import services
 from subsystems.messaging.envelope import MAX_BYTES, Envelope
 from subsystems.messaging.limits import RateLimited
 from subsystems.messaging.models import DeadLetter
+from subsystems.messaging.pressure import ChannelFull
 from subsystems.messaging.reader import Reader
 from subsystems.messaging.rejections import record_rejection
 from subsystems.messaging.topology import DEAD, INBOUND
@@ -46,7 +47,7 @@ def receive_inbound(delivered: Delivered) -> None:
         system = _system_of(delivered.headers or {}, body)
         services.send(Envelope.from_wire(body), system_id=system.pk, actor="amqp")
     except Refused as error:
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited | ChannelFull):
             record_rejection(error)
         if error.code != DUPLICATE:
             reason = f"{error.field}: {error.detail}" if error.field else error.detail

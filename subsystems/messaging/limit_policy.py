@@ -1,11 +1,13 @@
 """Which limits a message passes, and their documented numbers (requirements 004-6, 004-7, 2-38, 2-39).
 
 Layers, most specific first: severity (algedonic) or priority (coordination), then the sending subsystem, then the whole
-system; each system has buckets of its own. Critical pain has none, and nothing can give it one.
+system; each system has buckets of its own. Critical pain has none, and nothing can give it one. What a system holds of
+a pool of messages that it bargained about is a layer beside these, which only the bargain writes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
@@ -14,11 +16,14 @@ from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.gcra import Limit
 from subsystems.messaging.limiter import Bucket
 
-SECOND, MINUTE = 1, 60
+SECOND, MINUTE, DAY = 1, 60, 86_400
+MOST = 1_000_000  # in a period, and at once
+AT_ONCE_SECONDS = 10  # of what was bargained may be said in one go
 
 
 class Layer(StrEnum):
     SYSTEM = "system"
+    BARGAIN = "bargain"  # what a system holds of a pool of messages
     SUBSYSTEM = "subsystem"
     SEVERITY = "severity"
     PRIORITY = "priority"
@@ -40,6 +45,7 @@ DEFAULTS: Mapping[tuple[Layer, str], Limit] = {
 PRIORITY_CLASS = {Severity.CRITICAL: "high", Severity.HIGH: "high", Severity.MEDIUM: "normal", Severity.LOW: "low"}
 KEYS: Mapping[str, frozenset[str]] = {
     Layer.SYSTEM: frozenset({""}),
+    Layer.BARGAIN: frozenset({""}),
     Layer.SUBSYSTEM: frozenset({"", *Party}),
     Layer.SEVERITY: frozenset({"high", "medium", "low"}),
     Layer.PRIORITY: frozenset({"high", "normal", "low"}),
@@ -48,9 +54,12 @@ Rows = Mapping[tuple[int | None, str, str], Limit | None]  # (system, layer, key
 
 
 def buckets(
-    channel: Channel, sender: Party, severity: Severity, system_id: int | None, *, rows: Rows
-) -> tuple[Bucket, ...]:
+    channel: Channel, sender: Party, severity: Severity, system_id: int | None, *, rows: Rows,
+    bypass_critical: bool = True,
+) -> tuple[Bucket, ...]:  # fmt: skip
     """Return what this message must find room in, most specific first; nothing at all for critical pain.
+
+    Without *bypass_critical* (requirements 004-42) critical pain is held to the limits of high pain.
 
     The platform's own housekeeping is no channel of the model; and what the limiter itself says (at most one signal a
     minute and layer) must not be silenced by what it tells of.
@@ -58,7 +67,9 @@ def buckets(
     if channel == Channel.PLATFORM or sender == Party.RATE_LIMITER:
         return ()
     if channel == Channel.ALGEDONIC and severity == Severity.CRITICAL:
-        return ()
+        if bypass_critical:
+            return ()
+        severity = Severity.HIGH
     return tuple(_limited(_places(channel, sender, severity), severity, system_id, rows))
 
 
@@ -67,6 +78,8 @@ def _places(channel: Channel, sender: Party, severity: Severity) -> Iterator[tup
         yield Layer.SEVERITY, severity
     elif channel == Channel.COORDINATION:
         yield Layer.PRIORITY, PRIORITY_CLASS[severity]
+    if channel != Channel.RESOURCE_BARGAIN:  # else whoever holds too little could not ask for more
+        yield Layer.BARGAIN, ""
     yield Layer.SUBSYSTEM, sender
     yield Layer.SYSTEM, ""
 
@@ -87,6 +100,13 @@ def limit_of(layer: Layer, key: str, system_id: int | None, *, rows: Rows) -> Li
         if place in rows:
             return rows[place]
     return DEFAULTS.get((layer, key)) or DEFAULTS.get((layer, ""))
+
+
+def limit_at(per_second: float) -> Limit:
+    """Return the limit that lets *per_second* pass over time, as whole numbers; one a day is the least there is."""
+    period = next((each for each in (SECOND, MINUTE) if per_second * each >= 100), DAY)
+    whole = min(max(round(per_second * period), 1), MOST)
+    return Limit(whole, period, min(max(math.ceil(per_second * AT_ONCE_SECONDS), 1), MOST))
 
 
 def counter_name(layer: str, severity: str) -> str:

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -21,7 +21,7 @@ from subsystems.kernel.severity import Severity, severity_of_priority
 from subsystems.messaging.breaker import Breaker
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.gcra import Limit
-from subsystems.messaging.limit_policy import Layer, Rows, buckets, counter_name
+from subsystems.messaging.limit_policy import Layer, Rows, buckets, counter_name, limit_at
 from subsystems.messaging.limiter import Bucket, RateLimiter, Refusal
 from subsystems.messaging.memory_limiter import MemoryLimiter
 from subsystems.messaging.models import RateLimit
@@ -121,6 +121,28 @@ def check_ingest(token_id: int, system_id: int | None = None) -> None:
         raise RateLimited(refusal, system_id=system_id)
 
 
+def hold_to(wanted: Mapping[int, float | None]) -> None:
+    """Let each system say so many messages a second at most, as was bargained; None lets it go.
+
+    Every process holds it within two seconds. Limits that people set stay beside it: the narrowest refuses. Where it
+    holds already nothing is written.
+    """
+    rows = RateLimit.objects.filter(layer=Layer.BARGAIN, system__in=wanted)
+    there = {row.system_id: Limit(row.limit, row.period_seconds, row.burst) for row in rows}
+    rows.filter(system__in=[system_id for system_id, rate in wanted.items() if rate is None]).delete()
+    for system_id, rate in wanted.items():
+        limit = None if rate is None else limit_at(rate)
+        if limit is not None and there.get(system_id) != limit:
+            fields = {"limit": limit.limit, "period_seconds": limit.period_seconds, "burst": limit.burst}
+            RateLimit.objects.update_or_create(system_id=system_id, layer=Layer.BARGAIN, key="", defaults=fields)
+
+
+def bargained() -> set[int]:
+    """Return which systems are held to what they bargained for."""
+    rows = RateLimit.objects.filter(layer=Layer.BARGAIN, system__isnull=False)
+    return set(rows.values_list("system_id", flat=True))
+
+
 class Policy:
     """The rows of `RateLimit` as they were up to a second ago, and what follows from them."""
 
@@ -148,7 +170,7 @@ class Policy:
         place = (channel, sender, severity, system_id)
         found = known.get(place)
         if found is None:
-            found = known[place] = buckets(*place, rows=rows)
+            found = known[place] = buckets(*place, rows=rows, bypass_critical=settings.RATE_LIMIT_BYPASS_CRITICAL)
         return found
 
     def forget(self) -> None:

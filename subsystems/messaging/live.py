@@ -7,6 +7,7 @@ gap and asks for a new snapshot.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -20,6 +21,9 @@ from django.utils.module_loading import import_string
 
 logger = logging.getLogger(__name__)
 QUIET_SECONDS = 0.05  # at most 20 pushes a second and system; the first of a burst leaves at once
+ADDED = {"samples"}  # kinds of which a newer body adds to the one before: its names replace only themselves
+NEWS = {"tasks"}  # kinds of which no body replaces another: each tells of what the others do not
+Place = tuple[str, str, int]  # kind, key and, of news, a number of its own
 
 
 class Sequence(Protocol):
@@ -51,14 +55,16 @@ class Pusher:
 
     def __init__(self, sequence: Sequence) -> None:
         self.sequence = sequence
-        self._waiting: dict[int, dict[tuple[str, str], Any]] = defaultdict(dict)
+        self._waiting: dict[int, dict[Place, Any]] = defaultdict(dict)
         self._signal = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def push(self, system_id: int, kind: str, key: str, body: Any) -> None:
-        """Queue a change; a newer change of the same *kind* and *key* replaces one that has not left."""
+        """Queue a change; a newer state of the same *kind* and *key* replaces one that has not left."""
         with self._signal:
-            self._waiting[system_id][kind, key] = body
+            waiting = self._waiting[system_id]
+            place = (kind, key, len(waiting) if kind in NEWS else 0)
+            waiting[place] = {**waiting.get(place, {}), **body} if kind in ADDED else body
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="live-pusher", daemon=True)
                 self._thread.start()
@@ -75,14 +81,25 @@ class Pusher:
                     self._send(runner, system_id, changes)
                 time.sleep(QUIET_SECONDS)
 
-    def _send(self, runner: asyncio.Runner, system_id: int, changes: dict[tuple[str, str], Any]) -> None:
-        body = [{"kind": kind, "key": key, "body": value} for (kind, key), value in changes.items()]
+    def _send(self, runner: asyncio.Runner, system_id: int, changes: dict[Place, Any]) -> None:
+        packed = [pack(kind, key, body) for (kind, key, _), body in changes.items()]
         try:
             number = self.sequence.next(system_id)
-            message = {"type": "live.change", "seq": number, "changes": body}
+            message = {"type": "live.change", "system": system_id, "seq": number, "changes": packed}
             runner.run(get_channel_layer().group_send(group(system_id), message))
         except layer_errors() as error:
             logger.warning("Open dashboards were not told of a change: %s", error)
+
+
+def pack(kind: str, key: str, body: Any) -> list[str]:
+    """Return a change as it travels: kind, key, what a newer one replaces it by ("" for none), and its JSON.
+
+    It is encoded here, once, however many processes and browsers it goes to.
+    """
+    same = "" if kind in NEWS else f"{kind}/{key}"
+    if kind in ADDED and isinstance(body, dict):
+        same = f"{same}/{','.join(sorted(body))}"
+    return [kind, key, same, json.dumps({"kind": kind, "key": key, "body": body}, separators=(",", ":"))]
 
 
 _pusher: Pusher | None = None

@@ -6,8 +6,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.messaging.limit_policy import KEYS as LIMIT_KEYS
+from subsystems.messaging.limit_policy import Layer
 from subsystems.recursion.models import System
 
 _MILLION = [MinValueValidator(1), MaxValueValidator(1_000_000)]
@@ -22,17 +24,17 @@ class Message(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting"
-        SENT = "sent"
-        HANDLED = "handled"
-        DEAD = "dead"
-        EXPIRED = "expired"
+        WAITING = "waiting", _("Waiting")
+        SENT = "sent", _("Sent")
+        HANDLED = "handled", _("Handled")
+        DEAD = "dead", _("Dead")
+        EXPIRED = "expired", _("Expired")
 
     class ReplyState(models.TextChoices):
-        NONE = ""
-        OPEN = "open"
-        ANSWERED = "answered"
-        EXPIRED = "expired"
+        NONE = "", _("None")
+        OPEN = "open", _("Open")
+        ANSWERED = "answered", _("Answered")
+        EXPIRED = "expired", _("Expired")
 
     number = models.BigAutoField(primary_key=True)
     id = models.CharField(max_length=64, unique=True, editable=False)
@@ -61,8 +63,8 @@ class Message(models.Model):
     sends = models.PositiveIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
     handled_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0, help_text="Times that a handler failed")
-    losses = models.PositiveIntegerField(default=0, help_text="Deliveries that never came to an end")
+    attempts = models.PositiveIntegerField(default=0, help_text=_("Times that a handler failed"))
+    losses = models.PositiveIntegerField(default=0, help_text=_("Deliveries that never came to an end"))
     last_error = models.TextField(blank=True)
 
     class Meta:
@@ -92,15 +94,15 @@ class MessageTally(models.Model):
     Rows of messages are deleted after a while, and a count that is shown may only grow.
     """
 
-    system_id = models.BigIntegerField(default=0, help_text="0: of no system")
+    system_id = models.BigIntegerField(default=0, help_text=_("0: of no system"))
     channel = models.CharField(max_length=20)
     sender = models.CharField(max_length=20)
     recipient = models.CharField(max_length=20)
     count = models.BigIntegerField(default=0)
-    up_to = models.BigIntegerField(default=0, help_text="Messages up to this number are counted here")
+    up_to = models.BigIntegerField(default=0, help_text=_("Messages up to this number are counted here"))
 
     class Meta:
-        verbose_name_plural = "message tallies"
+        verbose_name_plural = _("message tallies")
         constraints = [
             models.UniqueConstraint(fields=["system_id", "channel", "sender", "recipient"], name="one_message_tally")
         ]
@@ -113,19 +115,19 @@ class Delivery(models.Model):
     """What one handler made of one message; the unique row is what makes a second arrival do nothing."""
 
     class State(models.TextChoices):
-        HANDLED = "handled"
-        FAILED = "failed"
-        DEAD = "dead"
+        HANDLED = "handled", _("Handled")
+        FAILED = "failed", _("Failed")
+        DEAD = "dead", _("Dead")
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
     handler = models.CharField(max_length=80)
     state = models.CharField(max_length=10, choices=State.choices)
     attempts = models.PositiveIntegerField(default=1)
-    history = models.JSONField(default=list, help_text="One entry per failed attempt: at, error, worker")
+    history = models.JSONField(default=list, help_text=_("One entry per failed attempt: at, error, worker"))
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        verbose_name_plural = "deliveries"
+        verbose_name_plural = _("deliveries")
         constraints = [models.UniqueConstraint(fields=["message", "handler"], name="handled_once")]
 
     def __str__(self) -> str:
@@ -140,7 +142,7 @@ class DeadLetter(models.Model):
     reason = models.CharField(max_length=40)  # failed, worker_lost, unreadable, rejected, expired, unknown_task
     detail = models.TextField(blank=True)
     headers = models.JSONField(default=dict)
-    body = models.BinaryField(null=True, help_text="As it came, when it was not one of ours")
+    body = models.BinaryField(null=True, help_text=_("As it came, when it was not one of ours"))
     created_at = models.DateTimeField(default=timezone.now)
     replayed_at = models.DateTimeField(null=True, blank=True)
     replayed_by = models.CharField(max_length=150, blank=True)
@@ -156,13 +158,15 @@ class SlotRun(models.Model):
     """One slot of one job: the unique row is the claim, so that a slot's work is done once."""
 
     job = models.CharField(max_length=60)
-    slot = models.BigIntegerField(help_text="Start of the slot, epoch seconds")
+    slot = models.BigIntegerField(help_text=_("Start of the slot, epoch seconds"))
     period_seconds = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    scheduled = models.BooleanField(default=True, help_text="Off: done when something happens, not in each slot")
+    scheduled = models.BooleanField(default=True, help_text=_("Off: done when something happens, not in each slot"))
 
     class Meta:
+        verbose_name = _("run of a slot")
+        verbose_name_plural = _("runs of slots")
         ordering = ["-slot"]
         constraints = [models.UniqueConstraint(fields=["job", "slot"], name="slot_runs_once")]
 
@@ -174,18 +178,22 @@ class RateLimit(models.Model):
     """A limit that differs from the documented one: for one system, or where *system* is empty for all."""
 
     system = models.ForeignKey(
-        System, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="Empty: every system"
+        System, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text=_("Empty: every system")
     )
-    layer = models.CharField(max_length=20, choices=[(str(layer), str(layer)) for layer in LIMIT_KEYS])
+    layer = models.CharField(
+        max_length=20, choices=[(str(layer), str(layer)) for layer in LIMIT_KEYS], help_text=_("Where it is counted")
+    )
     key = models.CharField(
         max_length=20,
         blank=True,
-        help_text="Which severity (high, medium, low), priority (high, normal, low) or subsystem (s1; empty: each)",
+        help_text=_("Which severity (high, medium, low), priority (high, normal, low) or subsystem (s1; empty: each)"),
     )
-    limit = models.PositiveIntegerField(validators=_MILLION, help_text="So many in each period")
-    period_seconds = models.PositiveIntegerField(default=60, validators=_DAY)
-    burst = models.PositiveIntegerField(validators=_MILLION, help_text="So many at once after a pause")
-    enabled = models.BooleanField(default=True, help_text="Off: nothing is refused here; without a row, the default")
+    limit = models.PositiveIntegerField(validators=_MILLION, help_text=_("So many in each period"))
+    period_seconds = models.PositiveIntegerField(
+        default=60, validators=_DAY, help_text=_("In which the limit is counted")
+    )
+    burst = models.PositiveIntegerField(validators=_MILLION, help_text=_("So many at once after a pause"))
+    enabled = models.BooleanField(default=True, help_text=_("Off: nothing is refused here; without a row, the default"))
 
     class Meta:
         ordering = ["layer", "key"]
@@ -203,7 +211,9 @@ class RateLimit(models.Model):
         ]
 
     def clean(self) -> None:
-        """Refuse a key that its layer does not have; critical pain, which is never limited, is one."""
+        """Refuse a key that its layer does not have, as critical pain is one; and what only a bargain writes."""
+        if self.layer == Layer.BARGAIN:
+            raise ValidationError({"layer": "This limit is what a system holds by its bargain: it is bargained about."})
         known = LIMIT_KEYS.get(self.layer)
         if known is not None and self.key not in known:
             offered = ", ".join(sorted(key or "(empty)" for key in known))

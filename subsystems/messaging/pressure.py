@@ -25,6 +25,7 @@ class ChannelFull(Refused):
         super().__init__(
             f"The {channel} channel is {utilisation:.0%} full and takes no {severity} messages now.", field="channel"
         )
+        self.channel, self.severity, self.utilisation = channel, severity, utilisation
         self.retry_after_seconds = RETRY_AFTER_SECONDS
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, Sum
@@ -19,6 +20,7 @@ from subsystems.messaging.pressure import ChannelState
 
 STATE_SECONDS = 1.0  # how old a process's picture of the channels may be
 ENDS = ("system_id", "channel", "sender", "recipient")
+RATE_SECONDS = 10.0  # over which the messages of a channel are counted into a rate
 _picture: dict[Channel, ChannelState] = {}
 _taken_at = 0.0
 _lock = threading.Lock()
@@ -64,6 +66,20 @@ def count_open() -> dict[Channel, ChannelState]:
         if channel in found
         else ChannelState()
         for channel in Channel
+    }
+
+
+def channel_flow(system_id: int, *, now: datetime) -> dict[str, dict[str, float]]:
+    """Return of each channel of the model the messages of one system: per second lately, and how many are open."""
+    since = now - timedelta(seconds=RATE_SECONDS)
+    mine = Message.objects.filter(system_id=system_id).order_by()
+    lately = mine.filter(created_at__gt=since).values_list("channel").annotate(n=Sum("count"))
+    open_ = mine.filter(state__in=OPEN).values_list("channel").annotate(n=Count("pk"))
+    rates, backlogs = dict(lately), dict(open_)
+    return {
+        str(channel): {"per_second": rates.get(channel, 0) / RATE_SECONDS, "open": backlogs.get(channel, 0)}
+        for channel in Channel
+        if channel is not Channel.PLATFORM
     }
 
 

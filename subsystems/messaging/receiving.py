@@ -320,7 +320,7 @@ def _retry_or_bury(row: Message, errors: Sequence[Exception]) -> None:
     why = "; ".join(_words(error) for error in errors)
     Message.objects.filter(pk=row.pk).update(attempts=attempts, last_error=why[:500])
     for error in errors:
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited | ChannelFull):
             record_rejection(error)
     if attempts >= MAX_ATTEMPTS or any(map(_is_final, errors)):
         _bury(row, "failed", why)

@@ -23,11 +23,12 @@ from subsystems.event_log.streams import Stream, stream_of
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.severity import severity_of_priority
 from subsystems.messaging import fast_lane, limits, outbox, queries
-from subsystems.messaging.channels import PLATFORM_SOURCES, Channel, Party
+from subsystems.messaging.channels import PLATFORM_SOURCES, SPOKEN_WITHIN, Channel, Party
 from subsystems.messaging.envelope import MAX_BYTES, Envelope, check
 from subsystems.messaging.flows import FlowRefused, check_flow, needs_open_request
 from subsystems.messaging.models import DeadLetter, Delivery, Message, MessageTally
 from subsystems.messaging.pressure import delay_or_refuse
+from subsystems.messaging.rejections import record_pressure
 
 logger = logging.getLogger(__name__)
 TALLIED_AFTER = timedelta(minutes=5)  # no transaction lasts so long: no lower number can still appear
@@ -130,6 +131,11 @@ def _refuse_inside(envelope: Envelope) -> None:
     """Refuse what only the platform itself may say, and pain, which has a door of its own."""
     if envelope.channel is Channel.PLATFORM or envelope.sender in PLATFORM_SOURCES:
         raise FlowRefused("Only the platform itself speaks so.", envelope)
+    if (envelope.channel, envelope.sender) in SPOKEN_WITHIN:
+        raise FlowRefused(
+            f"On the {envelope.channel} channel the platform itself is {envelope.sender}: nobody speaks for it.",
+            envelope,
+        )
     if envelope.channel is Channel.ALGEDONIC:
         raise FlowRefused("Pain and pleasure are raised as signals, which are recorded and followed up.", envelope)
 
@@ -227,8 +233,12 @@ def _permit(envelope: Envelope, system_id: int | None, *, limited: bool) -> None
     severity = severity_of_priority(envelope.priority)
     if limited:
         limits.check(envelope.channel, envelope.sender, severity, system_id)
-    wait = delay_or_refuse(envelope.channel, severity, queries.channel_state(envelope.channel))
+    state = queries.channel_state(envelope.channel)
+    wait = delay_or_refuse(envelope.channel, severity, state)
     if wait:
+        transaction.on_commit(
+            lambda: record_pressure(envelope.channel, severity, state.utilisation), robust=True
+        )  # its own transaction, after this one
         time.sleep(wait)
 
 

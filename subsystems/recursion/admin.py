@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from subsystems.kernel.errors import Refused
+from subsystems.recursion.administering import HouseAdmin
 from subsystems.recursion.models import ApiToken, Membership, System
+from subsystems.recursion.queries import with_descendants
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -16,33 +23,45 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     autocomplete_fields = ["user"]
 
 
+class SystemForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A system whose parent does not lie within itself."""
+
+    def clean_parent(self) -> System | None:
+        parent: System | None = self.cleaned_data["parent"]
+        if parent is not None and self.instance.pk and parent.pk in with_descendants([self.instance.pk]):
+            raise forms.ValidationError("A system cannot lie within itself.")
+        return parent
+
+
 @admin.register(System)
-class SystemAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SystemAdmin(HouseAdmin):
+    about = "Viable systems: each is a whole of S1 to S5, and may lie within another. One without a parent is a tenant."
+    form = SystemForm
     list_display = ["slug", "name", "parent", "created_at"]
     search_fields = ["slug", "name"]
-    list_select_related = ["parent"]
     autocomplete_fields = ["parent"]
     readonly_fields = ["created_at"]
     inlines = [MembershipInline]
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: the history of a system would go with it."""
+        return False
+
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MembershipAdmin(HouseAdmin):
     list_display = ["user", "system", "role"]
     list_filter = ["role", "system"]
     search_fields = ["user__username", "system__slug", "system__name"]
-    list_select_related = ["user", "system"]
     autocomplete_fields = ["user", "system"]
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Tokens are made where their secret can be shown once; here they are seen and ended."""
-
+class ApiTokenAdmin(HouseAdmin):
+    about = "Keys of programs. They are made where their secret can be shown once; here they are seen and ended."
     list_display = ["name", "user", "system", "prefix", "scopes", "last_used_at", "expires_at"]
     list_filter = ["system", "expires_at"]
     search_fields = ["name", "prefix", "user__username"]
-    list_select_related = ["user", "system"]
     fields = ["name", "user", "system", "prefix", "scopes", "created_at", "last_used_at", "expires_at"]
     readonly_fields = ["user", "system", "prefix", "scopes", "created_at", "last_used_at"]
     actions = ["expire"]
@@ -51,7 +70,19 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     @admin.action(description="Expire the selected tokens now", permissions=["change"])
-    def expire(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+    def expire(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> HttpResponse | None:
         """End tokens without losing who had them."""
-        ended = queryset.update(expires_at=timezone.now())
-        self.message_user(request, f"{ended} tokens no longer open anything.")
+        asked = self.confirmed(
+            request, queryset, title="Expire these tokens?",
+            consequence="The programs that use them are refused from now on. A new token is needed to let them in.",
+        )  # fmt: skip
+        if asked is None:
+            self.each(request, queryset, _expire, "expired: they open nothing more")
+        return asked
+
+
+def _expire(token: ApiToken, by: User) -> None:
+    now = timezone.now()
+    if token.expires_at and token.expires_at <= now:
+        raise Refused("It has expired before.")
+    ApiToken.objects.filter(pk=token.pk).update(expires_at=now)

@@ -4,68 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.translation import ngettext
+from django.http import HttpRequest, HttpResponse
 
-from subsystems.kernel.errors import Refused
-from subsystems.messaging.admin import HistoryAdmin
+from subsystems.recursion.administering import HistoryAdmin, HouseAdmin
 from subsystems.s1_operations import services
 from subsystems.s1_operations.models import CollectionCycle, CollectionFailure, Fleet, Unit
 
 
 @admin.register(Unit)
-class UnitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class UnitAdmin(HistoryAdmin):
+    about = "What does the work and is watched: hosts, Celery workers, queues, HTTP services, agents that push."
     list_display = ["name", "kind", "state", "health", "score", "fleet", "system", "last_seen_at", "last_error"]
     list_filter = ["state", "kind", "system", "fleet"]
-    list_select_related = ["fleet", "system"]
     search_fields = ["name", "last_error"]
-    readonly_fields = [
-        "kind",
-        "fleet",
-        "state",
-        "health",
-        "score",
-        "health_parts",
-        "last_seen_at",
-        "last_error",
-        "created_at",
-    ]
-    actions = ["pause", "resume"]
+    ordering = ["name"]
+    actions = ["pause", "resume", "forget"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # the dashboard and the API check a unit's configuration at the door
-
-    def get_readonly_fields(self, request: HttpRequest, obj: object = None) -> list[str]:
-        return [*self.readonly_fields, "system", "name", "config"]
-
-    def delete_model(self, request: HttpRequest, obj: Unit) -> None:
-        services.forget_unit(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Unit]) -> None:
-        for unit in queryset:
-            services.forget_unit(unit)
-
-    @admin.action(description="Pause: stop collecting", permissions=["change"])
+    @admin.action(description="Pause: stop collecting", permissions=["operate"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Unit]) -> None:
-        for unit in queryset.select_related("fleet"):
-            services.pause_unit(unit)
-        _say(self, request, "paused", queryset.count())
+        rows = queryset.exclude(state=Unit.State.PAUSED).select_related("fleet")
+        self.each(request, rows, lambda unit, by: services.pause_unit(unit), "paused")
 
-    @admin.action(description="Resume: collect again", permissions=["change"])
+    @admin.action(description="Resume: collect again", permissions=["operate"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Unit]) -> None:
-        paused = list(queryset.filter(state=Unit.State.PAUSED).select_related("fleet"))
-        for unit in paused:
-            services.resume_unit(unit)
-        _say(self, request, "resumed", len(paused))
+        rows = queryset.filter(state=Unit.State.PAUSED).select_related("fleet")
+        self.each(request, rows, lambda unit, by: services.resume_unit(unit), "resumed")
+
+    @admin.action(description="Forget: stop watching, with all that is known", permissions=["operate"])
+    def forget(self, request: HttpRequest, queryset: QuerySet[Unit]) -> HttpResponse | None:
+        asked = self.confirmed(
+            request, queryset, title="Forget these units?",
+            consequence="What is known of them goes. One that appears by itself comes back when it is heard: pause it.",
+        )  # fmt: skip
+        if asked is None:
+            self.each(
+                request, queryset.select_related("fleet"), lambda unit, by: services.forget_unit(unit), "forgotten"
+            )
+        return asked
 
 
 @admin.register(Fleet)
-class FleetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class FleetAdmin(HouseAdmin):
+    about = (
+        "The workers and queues of one Celery application on one broker. A fleet is added on its page, which tries it."
+    )
     list_display = ["name", "broker_display", "own", "enabled", "connected_at", "last_error", "system"]
     list_filter = ["enabled", "own", "system"]
-    list_select_related = ["system"]
     search_fields = ["name", "broker_display", "last_error"]
     readonly_fields = ["system", "name", "own", "broker_display", "connected_at", "last_error", "created_at"]
     actions = ["forget"]
@@ -73,42 +59,34 @@ class FleetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # its address is checked, tried and sealed by `watch_fleet`
 
-    def has_delete_permission(self, request: HttpRequest, obj: Fleet | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and (obj is None or not obj.own)
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: a fleet is forgotten by its verb, which asks first and tells whoever looks."""
+        return False
 
-    def delete_model(self, request: HttpRequest, obj: Fleet) -> None:
-        services.forget_fleet(obj)
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("s1_operations.delete_fleet")
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
-
-    @admin.action(description="Forget: stop watching, with all its units", permissions=["delete"])
-    def forget(self, request: HttpRequest, queryset: QuerySet[Fleet]) -> None:
-        for fleet in queryset:
-            try:
-                services.forget_fleet(fleet)
-            except Refused as refusal:
-                self.message_user(request, refusal.detail, messages.ERROR)
+    @admin.action(description="Forget: stop watching, with all its units", permissions=["forget"])
+    def forget(self, request: HttpRequest, queryset: QuerySet[Fleet]) -> HttpResponse | None:
+        asked = self.confirmed(
+            request, queryset, title="Forget these fleets?",
+            consequence="Their units, tasks and findings go with them, and nobody is told of their troubles any more.",
+        )  # fmt: skip
+        if asked is None:
+            self.each(request, queryset, lambda fleet, by: services.forget_fleet(fleet), "forgotten")
+        return asked
 
 
 @admin.register(CollectionFailure)
 class CollectionFailureAdmin(HistoryAdmin):
+    about = "A unit that did not answer when it was asked. The tick went on without it."
     list_display = ["at", "unit", "error", "details", "slot"]
     list_filter = ["at", "unit__kind"]
-    list_select_related = ["unit"]
     search_fields = ["unit__name", "details"]
-    date_hierarchy = "at"
-    show_full_result_count = False
 
 
 @admin.register(CollectionCycle)
 class CollectionCycleAdmin(HistoryAdmin):
+    about = "What one tick of five seconds saw of all units."
     list_display = ["started_at", "duration_ms", "unit_count", "answered_count", "sample_count", "slot"]
     list_filter = ["started_at"]
-    date_hierarchy = "started_at"
-    show_full_result_count = False
-
-
-def _say(model_admin: admin.ModelAdmin, request: HttpRequest, verb: str, count: int) -> None:  # type: ignore[type-arg]
-    noun = ngettext("unit", "units", count)
-    model_admin.message_user(request, f"{count} {noun} {verb}.", messages.SUCCESS)

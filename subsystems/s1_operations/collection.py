@@ -141,9 +141,9 @@ def _measure_and_write(
 ) -> Seen:
     started = time.perf_counter()
     found = measure(units, fleets, ratios, now)
+    rounds.hand_on(found.rounds, now)  # before the samples: whoever hears of an alert about them asks for what was seen
     seen = _write(slot, units, found, now)
     _write_fleets(fleets, found.fleet_errors, now)
-    rounds.hand_on(found.rounds, now)
     seen.duration_ms = (time.perf_counter() - started) * 1000
     return seen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.kernel.health import Health, band
 from subsystems.recursion.models import System
@@ -14,10 +15,10 @@ class Fleet(models.Model):
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="fleets")
     name = models.CharField(max_length=120)
-    own = models.BooleanField(default=False, editable=False, help_text="The platform's own workers")
+    own = models.BooleanField(default=False, editable=False, help_text=_("The platform's own workers"))
     broker_url_sealed = models.TextField(blank=True, editable=False)  # encrypted: it carries a password
     broker_display = models.CharField(max_length=300, blank=True, editable=False)  # scheme, host and path only
-    enabled = models.BooleanField(default=True)
+    enabled = models.BooleanField(default=True, help_text=_("Off: nothing is asked of it and nobody is told of it"))
     connected_at = models.DateTimeField(null=True, blank=True, editable=False)  # last time the broker answered
     last_error = models.CharField(max_length=300, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -34,11 +35,11 @@ class Unit(models.Model):
     """An operational unit that is watched: a host, a Celery worker, a queue, an HTTP service, an agent."""
 
     class State(models.TextChoices):
-        NEW = "new", "New: nothing heard yet"
-        ACTIVE = "active", "Active"
-        SILENT = "silent", "Silent: was heard, is not heard now"
-        PAUSED = "paused", "Paused: not collected"
-        GONE = "gone", "Gone: left for good"
+        NEW = "new", _("New: nothing heard yet")
+        ACTIVE = "active", _("Active")
+        SILENT = "silent", _("Silent: was heard, is not heard now")
+        PAUSED = "paused", _("Paused: not collected")
+        GONE = "gone", _("Gone: left for good")
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="units")
     fleet = models.ForeignKey(Fleet, null=True, blank=True, on_delete=models.CASCADE, related_name="units")

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from celery import current_app
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
-from django_celery_beat.models import PeriodicTask, SolarSchedule
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
 
-from subsystems.messaging.admin import HistoryAdmin
+from subsystems.recursion.administering import HistoryAdmin, HouseAdmin, ServiceAdmin, person
+from subsystems.s2_coordination import damping, services
 from subsystems.s2_coordination.models import (
     BeatLease,
     BeatProcess,
@@ -26,9 +37,10 @@ from subsystems.s2_coordination.models import (
     ScheduleRun,
     TenantShare,
 )
+from subsystems.s2_coordination.monitor.services import set_weight
 
 admin.site.unregister(SolarSchedule)  # they are not run here
-admin.site.unregister(PeriodicTask)
+admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule])
 
 
 class StewardedForm(PeriodicTaskForm):  # type: ignore[misc]
@@ -94,41 +106,126 @@ def _without(*left_out: str) -> list[Any]:
 
 
 @admin.register(PeriodicTask)
-class ScheduleAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
+class ScheduleAdmin(HouseAdmin, PeriodicTaskAdmin):  # type: ignore[misc]
     """django-celery-beat's page without what does not hold here: solar schedules, and runs that leave no record."""
 
     form = StewardedForm
     inlines = [PolicyInline]
     change_form_template = None  # its own writes a script into the page, which the content policy refuses
-    actions = ("enable_tasks", "disable_tasks", "toggle_tasks")
+    about = "What runs when. Policies say what becomes of runs that overlap or were missed; a pause ends by itself."
+    list_display = ["name", "task", "scheduler", "enabled", "last_run_at", "one_off"]
+    list_filter = ["enabled", "one_off"]
+    search_fields = ["name", "task"]
+    actions = ["switch_on", "switch_off", "pause_for_an_hour", "resume"]
     readonly_fields = ("last_run_at",)
     fieldsets = _without("solar", "crontab_translation")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """List them, without the warning of a scheduler that is not django-celery-beat's own."""
-        return admin.ModelAdmin.changelist_view(self, request, extra_context)
+        shown = {**self.told_of_list(), **(extra_context or {})}
+        return admin.ModelAdmin.changelist_view(self, request, shown)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return admin.ModelAdmin.changeform_view(self, request, *args, **kwargs)
+
+    @admin.action(description="Enable the selected schedules", permissions=["change"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        self._stewarded(request, queryset.filter(enabled=False), _switched(on=True), "enabled")
+
+    @admin.action(description="Disable the selected schedules", permissions=["change"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        self._stewarded(request, queryset.filter(enabled=True), _switched(on=False), "disabled")
+
+    @admin.action(description="Pause the selected schedules for an hour", permissions=["change"])
+    def pause_for_an_hour(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        now = timezone.now()
+
+        def pause(schedule: Schedule, by: User) -> None:
+            services.pause(schedule, now + timedelta(hours=1), by=by, reason="Paused in the admin", now=now)
+
+        self._stewarded(request, queryset, pause, "paused for an hour")
+
+    @admin.action(description="End the pause of the selected schedules", permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        now = timezone.now()
+        self._stewarded(request, queryset, lambda row, by: services.resume(row, by=by, now=now), "go on")
+
+    def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
+        services.delete(services.steward(obj, now=timezone.now()), by=person(request), now=timezone.now())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        for task in queryset:
+            self.delete_model(request, task)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A schedule's runs go with it, though nobody may delete from a history."""
+        names, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        return names, counts, lacking - {model._meta.verbose_name for model in (Schedule, ScheduleRun)}, protected
+
+    def _stewarded(
+        self, request: HttpRequest, tasks: QuerySet[PeriodicTask], verb: Callable[[Schedule, User], object], said: str
+    ) -> None:
+        now = timezone.now()
+        rows = tasks.select_related("interval", "crontab", "clocked", "steward")
+        self.each(request, rows, lambda task, by: verb(services.steward(task, now=now), by), said)
+
+
+def _switched(*, on: bool) -> Callable[[Schedule, User], object]:
+    return lambda schedule, by: services.change(schedule, {"enabled": on}, by=by, now=timezone.now())
+
+
+class MomentsAdmin(HouseAdmin):
+    """When something is due; which task is due then is said at the schedule."""
+
+    about = "Times that schedules share. Which task is due then is said at the schedule."
+
+
+@admin.register(CrontabSchedule)
+class CrontabAdmin(MomentsAdmin):
+    list_display = ["human_readable", "minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone"]
+    search_fields = ["minute", "hour"]
+
+
+@admin.register(IntervalSchedule)
+class IntervalAdmin(MomentsAdmin):
+    list_display = ["__str__", "every", "period"]
+    search_fields = ["=every"]
+
+
+@admin.register(ClockedSchedule)
+class ClockedAdmin(MomentsAdmin):
+    list_display = ["clocked_time"]
+    search_fields = ["clocked_time"]
+
+
+@admin.register(Schedule)
+class SchedulePolicyAdmin(HistoryAdmin):
+    about = "What the platform adds to a periodic task. It is edited with its task."
+    list_display = ["task", "next_due_at", "overlap", "catch_up", "grace_seconds", "paused_until", "problem"]
+    list_filter = ["overlap", "catch_up"]
+    list_select_related = ["task__interval", "task__crontab", "task__clocked"]
+    search_fields = ["task__name"]
 
 
 @admin.register(ScheduleRun)
 class ScheduleRunAdmin(HistoryAdmin):
     list_display = ["schedule", "due_at", "state", "reason", "sent_at", "started_at", "finished_at", "worker"]
-    list_filter = ["state", "reason", "late"]
+    about = "Each due time of a schedule, and what became of it."
+    list_filter = ["state", "late", "due_at"]
     search_fields = ["schedule__task__name", "worker", "error"]
     list_select_related = ["schedule__task"]
-    date_hierarchy = "due_at"
 
 
 @admin.register(BeatProcess)
 class BeatProcessAdmin(HistoryAdmin):
     list_display = ["name", "started_at", "seen_at"]
+    search_fields = ["name"]
 
 
 @admin.register(BeatLease)
 class BeatLeaseAdmin(HistoryAdmin):
     list_display = ["holder", "epoch", "taken_at", "renewed_at", "expires_at"]
+    search_fields = ["holder"]
 
 
 @admin.register(Damper)
@@ -145,37 +242,57 @@ class DamperAdmin(HistoryAdmin):
     ]
     list_filter = ["system"]
     search_fields = ["subject"]
-    list_select_related = ["system"]
+    actions = ["lift"]
+
+    @admin.action(description="Let these subjects go", permissions=["operate"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[Damper]) -> None:
+        """Forget the reversals and every hold of each."""
+        now = timezone.now()
+        self.each(request, queryset, lambda row, by: damping.lift(row, by=by, now=now), "free")
 
 
 @admin.register(Clearing)
 class ClearingAdmin(HistoryAdmin):
+    ordering = ["-pk"]
     list_display = ["damper", "writer", "direction", "code", "times", "asked_at", "last_at", "retry_at", "done"]
-    list_filter = ["code", "damper__system"]
+    list_filter = ["damper__system"]
     search_fields = ["damper__subject", "writer"]
-    list_select_related = ["damper"]
 
 
 @admin.register(DampingRules)
-class DampingRulesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class DampingRulesAdmin(HistoryAdmin):
+    about = "How each system damps acts. It is policy: changed on the page Policy, with a reason, version by version."
     list_display = ["system", "enabled", "relief_seconds", "retreat_seconds", "factor", "calm_seconds"]
+    list_filter = ["enabled"]
+    search_fields = ["system__slug", "system__name"]
+    ordering = ["-pk"]
 
 
 @admin.register(CoordinationFinding)
 class CoordinationFindingAdmin(HistoryAdmin):
     list_display = ["title", "system", "kind", "area", "found_at", "seen_at", "ended_at"]
-    list_filter = ["kind", "area", "system"]
+    list_filter = ["kind", "found_at", ("ended_at", admin.EmptyFieldListFilter), "system"]
     search_fields = ["title", "subject"]
-    list_select_related = ["system"]
 
 
 @admin.register(CoordinationReading)
 class CoordinationReadingAdmin(HistoryAdmin):
     list_display = ["system", "at"]
-    list_filter = ["system"]
-    list_select_related = ["system"]
+    list_filter = ["at", "system"]
+    search_fields = ["system__slug"]
+    ordering = ["-pk"]
 
 
 @admin.register(TenantShare)
-class TenantShareAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TenantShareAdmin(ServiceAdmin):
+    about = "How much of what it shares a system may claim beside others; a system that is not listed has 1."
     list_display = ["system", "weight"]
+    search_fields = ["system__slug", "system__name"]
+    autocomplete_fields = ["system"]
+
+    def keep(self, row: TenantShare, by: User, fields: Mapping[str, Any]) -> TenantShare:
+        return set_weight(row.system, by=by, now=timezone.now(), **fields)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: a share of 1 is what a system without a row has, and giving it that is recorded."""
+        return False

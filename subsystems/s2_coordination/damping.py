@@ -7,7 +7,7 @@ every database.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from subsystems.event_log.streams import Stream
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.times import moment_text
 from subsystems.s2_coordination import dampers
-from subsystems.s2_coordination.dampers import Code, DampingTerms, Past, Verdict
+from subsystems.s2_coordination.dampers import Code, DampingTerms, Past, Verdict, Wish
 from subsystems.s2_coordination.models import Clearing, Damper, DampingRules
 
 TRIES = 3  # whoever loses a race looks again, and finds the lease of who won
@@ -46,21 +46,32 @@ class Clearance:
 
 
 # --- What who acts calls ----------------------------------------------------------------------------------------------
-def clear(system_id: int, subject: str, direction: int, now: datetime, *, writer: str = "") -> Clearance:
+def clear(
+    system_id: int,
+    subject: str,
+    direction: int,
+    now: datetime,
+    *,
+    writer: str = "",
+    since: datetime | None = None,
+    extra: float | None = None,
+) -> Clearance:
     """Ask for leave to act on *subject*: +1 adds, -1 takes away, 0 does neither.
 
-    A clearance that is allowed holds the subject for a minute (`DampingRules.lease_seconds`) against every other
-    writer. Raises Invalid naming `subject` or `direction`.
+    *since* is from when on it has been wanted without a break; *extra* by how much more there is than was needed, on
+    average (0.5: half as much again), so that holding it does not cost more than policy allows. A clearance that is
+    allowed holds the subject for a minute (`DampingRules.lease_seconds`) against every other writer. Raises Invalid
+    naming `subject` or `direction`.
     """
-    sign = _checked(subject, direction)
+    wish = Wish(_checked(subject, direction), since, extra)
     terms = terms_of(system_id)
     for _ in range(TRIES):
         row = _damper(system_id, subject)
-        verdict = dampers.decide(row.past, terms, sign, now=now)
+        verdict = dampers.decide(row.past, terms, wish, now=now)
         if not verdict.allowed:
-            _refuse(row, verdict, terms, sign, writer, now)
+            _refuse(row, verdict, terms, wish, writer, now)
             return Clearance(False, verdict.reason, verdict.retry_at, code=verdict.code)
-        token = _lease(row, verdict, sign, writer, terms, now)
+        token = _lease(row, verdict, wish.direction, writer, terms, now)
         if token:
             return Clearance(True, verdict.reason, None, token, verdict.code)
     return Clearance(False, "Others were faster.", now + timedelta(seconds=terms.lease_seconds), code=Code.TAKEN)
@@ -75,21 +86,27 @@ def note(
     token: str = "",
     done: bool = True,
     writer: str = "",
+    since: datetime | None = None,
+    magnitude: float | None = None,
 ) -> None:
-    """Tell that an act was done, or with *done* False that it was not; the lease of *token* ends.
+    """Tell that an act was done, or with *done* False that it was not; the lease of *token* ends. *since* is as above.
 
     What people do by hand may be told as well, without a token: what follows automatically is damped against it.
-    Raises Invalid naming `subject` or `direction`.
+    *magnitude* is how far it went, in slots, workers or queues; None where nobody knows. Each act done that adds or
+    takes away is the event `coordination.adjusted` (requirements 004-25). Raises Invalid naming `subject` or
+    `direction`.
     """
     sign = _checked(subject, direction)
     terms = terms_of(system_id)
     while True:
         row = _damper(system_id, subject)
         with transaction.atomic():
-            after = dampers.acted(row.past, terms, sign, now=now) if done else row.past
+            after = dampers.acted(row.past, terms, Wish(sign, since), now=now) if done else row.past
             fields = {"leased_until": None, "leased_to": "", "token": ""} if token and token == row.token else {}
             if _swap(row, {**_columns(after), **fields, "asked_at": now}):
                 _write_down(row, sign, token, done, writer, now)
+                if done and sign:
+                    _tell_adjusted(row, sign, magnitude, writer, now)
                 return
 
 
@@ -110,6 +127,11 @@ def hold(system_id: int, subject: str, until: datetime, why: str, *, now: dateti
     return True
 
 
+def expect(damper_ids: Iterable[int], period_seconds: float, *, now: datetime) -> None:
+    """Tell that the demand for some subjects swings: what is not needed now will be wanted again within a period."""
+    Damper.objects.filter(pk__in=list(damper_ids)).update(period_seconds=period_seconds, period_at=now)
+
+
 @transaction.atomic
 def lift(damper: Damper, *, by: User | None, now: datetime) -> None:
     """Let a subject go: forget its reversals and every hold, but not who acts on it now. Raises Refused when free."""
@@ -117,8 +139,9 @@ def lift(damper: Damper, *, by: User | None, now: datetime) -> None:
     if not row.in_force(terms_of(row.system_id), now=now):
         raise Refused("No damper holds it back.", code="not_held")
     Damper.objects.filter(pk=row.pk).update(
-        held_until=None, held_since=now, held_why="", reversals=0, unrest_at=None, direction=0, epoch=F("epoch") + 1
-    )
+        held_until=None, held_since=now, held_why="", reversals=0, unrest_at=None, direction=0, idle_since=None,
+        returns_seconds=0.0, period_seconds=None, epoch=F("epoch") + 1,
+    )  # fmt: skip
     _record("damper.lifted", row.system_id, now, actor=by, subject=row.subject)
 
 
@@ -183,12 +206,13 @@ def _lease(row: Damper, verdict: Verdict, sign: int, writer: str, terms: Damping
 
 
 @transaction.atomic
-def _refuse(row: Damper, verdict: Verdict, terms: DampingTerms, sign: int, writer: str, now: datetime) -> None:
-    past = dampers.refused(row.past, terms, now=now) if verdict.code == Code.REVERSAL else row.past
+def _refuse(row: Damper, verdict: Verdict, terms: DampingTerms, wish: Wish, writer: str, now: datetime) -> None:
+    sign = wish.direction
+    past = dampers.refused(row.past, terms, wish, now=now) if verdict.code == Code.REVERSAL else row.past
     _swap(row, {"asked_at": now, **_columns(past)})  # whoever came between has asked later
     holder = (row.leased_to or "another") if verdict.code == Code.TAKEN else ""
-    wish = Clearing.objects.filter(damper=row, writer=writer[:MAX_WRITER], direction=sign, code=verdict.code)
-    again = wish.filter(last_at__gte=now - SAME_WISH).order_by("-pk").values_list("pk", flat=True).first()
+    same = Clearing.objects.filter(damper=row, writer=writer[:MAX_WRITER], direction=sign, code=verdict.code)
+    again = same.filter(last_at__gte=now - SAME_WISH).order_by("-pk").values_list("pk", flat=True).first()
     if again is not None:
         Clearing.objects.filter(pk=again).update(
             times=F("times") + 1, last_at=now, retry_at=verdict.retry_at, reason=verdict.reason[:300]
@@ -207,6 +231,8 @@ def _columns(past: Past) -> dict[str, Any]:
         "acted_at": past.acted_at,
         "reversals": past.reversals,
         "unrest_at": past.unrest_at,
+        "idle_since": past.idle_since,
+        "returns_seconds": past.returns_seconds,
     }
 
 
@@ -218,6 +244,16 @@ def _write_down(row: Damper, sign: int, token: str, done: bool, writer: str, now
         damper=row, writer=writer[:MAX_WRITER], direction=sign, code=Code.CLEAR, asked_at=now, last_at=now,
         reversal=dampers.is_reversal(row.past, sign), done=True, ended_at=now, told=True,
     )  # fmt: skip
+
+
+def _tell_adjusted(row: Damper, sign: int, magnitude: float | None, writer: str, now: datetime) -> None:
+    data: dict[str, Any] = {
+        "action": "adjust", "subject": row.subject, "direction": sign, "writer": writer[:MAX_WRITER],
+        "reversal": dampers.is_reversal(row.past, sign),
+    }  # fmt: skip
+    if magnitude is not None:
+        data["adjustment_magnitude"] = abs(float(magnitude))
+    append(Stream.COORDINATION, "coordination.adjusted", data, system_id=row.system_id, at=now)
 
 
 def _record(type_: str, system_id: int, now: datetime, *, actor: User | None = None, **data: Any) -> None:

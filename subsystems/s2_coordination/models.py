@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
@@ -10,12 +11,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
 from subsystems.kernel.errors import Invalid
 from subsystems.recursion.models import System
 from subsystems.s2_coordination import dampers
-from subsystems.s2_coordination.dampers import DampingTerms, Past
+from subsystems.s2_coordination.dampers import DampingTerms, Past, Verdict, Wish
 from subsystems.s2_coordination.monitor.models import CoordinationFinding, CoordinationReading, TenantShare
 from subsystems.s2_coordination.policies import CatchUp, Overlap, Terms
 
@@ -31,26 +33,26 @@ class Schedule(models.Model):
         max_length=5,
         choices=[(each.value, each.value) for each in Overlap],
         default=Overlap.SKIP.value,
-        help_text="What is done when a run is due and the one before it still goes",
+        help_text=_("What is done when a run is due and the one before it still goes"),
     )
     catch_up = models.CharField(
         max_length=6,
         choices=[(each.value, each.value) for each in CatchUp],
         default=CatchUp.LATEST.value,
-        help_text="Which of the times that an outage made it miss are run afterwards",
+        help_text=_("Which of the times that an outage made it miss are run afterwards"),
     )
     catch_up_limit = models.PositiveSmallIntegerField(
-        default=10, validators=[MaxValueValidator(1000)], help_text="With catch-up of all: at most so many"
+        default=10, validators=[MaxValueValidator(1000)], help_text=_("With catch-up of all: at most so many")
     )
     grace_seconds = models.PositiveIntegerField(
         default=60,
         validators=[MinValueValidator(5), MaxValueValidator(7 * 86_400)],
-        help_text="A run that has not begun so long after it was due raises pain",
+        help_text=_("A run that has not begun so long after it was due raises pain"),
     )
     longest_run_seconds = models.PositiveIntegerField(
         default=3600,
         validators=[MinValueValidator(1), MaxValueValidator(30 * 86_400)],
-        help_text="A run that has not ended so long after it was sent is taken for lost, and holds up no other",
+        help_text=_("A run that has not ended so long after it was sent is taken for lost, and holds up no other"),
     )
     paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -58,13 +60,15 @@ class Schedule(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
     pause_reason = models.CharField(max_length=200, blank=True, editable=False)
-    anchor_at = models.DateTimeField(editable=False, help_text="Intervals count from here")
-    decided_until = models.DateTimeField(editable=False, help_text="About every due time up to here it is decided")
+    anchor_at = models.DateTimeField(editable=False, help_text=_("Intervals count from here"))
+    decided_until = models.DateTimeField(editable=False, help_text=_("About every due time up to here it is decided"))
     next_due_at = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
     enabled_seen = models.BooleanField(default=False, editable=False)
-    problem = models.CharField(max_length=200, blank=True, editable=False, help_text="Why it cannot run")
+    problem = models.CharField(max_length=200, blank=True, editable=False, help_text=_("Why it cannot run"))
 
     class Meta:
+        verbose_name = _("schedule policy")
+        verbose_name_plural = _("schedule policies")
         ordering = ["task__name"]
 
     def __str__(self) -> str:
@@ -79,16 +83,16 @@ class ScheduleRun(models.Model):
     """One due time of one schedule and what became of it. There is one row for each: that is the claim."""
 
     class State(models.TextChoices):
-        DUE = "due", "Due: to be sent"
-        WAITING = "waiting", "Waiting for the run before it"
-        SENT = "sent", "Sent: no worker has begun"
-        RUNNING = "running"
-        RETRYING = "retrying"
-        SUCCEEDED = "succeeded"
-        FAILED = "failed"
-        SKIPPED = "skipped"
-        EXPIRED = "expired", "Expired: no worker began in time"
-        LOST = "lost", "Lost: no end was seen"
+        DUE = "due", _("Due: to be sent")
+        WAITING = "waiting", _("Waiting for the run before it")
+        SENT = "sent", _("Sent: no worker has begun")
+        RUNNING = "running", _("Running")
+        RETRYING = "retrying", _("Retrying")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        SKIPPED = "skipped", _("Skipped")
+        EXPIRED = "expired", _("Expired: no worker began in time")
+        LOST = "lost", _("Lost: no end was seen")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # also the Celery task's
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="runs")
@@ -96,8 +100,8 @@ class ScheduleRun(models.Model):
     state = models.CharField(max_length=9, choices=State.choices, default=State.DUE)
     reason = models.CharField(max_length=20, blank=True)  # why it was skipped: paused, overlap, outage, expired
     note = models.CharField(max_length=200, blank=True)
-    late = models.BooleanField(default=False, help_text="Caught up on after an outage")
-    epoch = models.BigIntegerField(default=0, help_text="The reign of the beat that decided")
+    late = models.BooleanField(default=False, help_text=_("Caught up on after an outage"))
+    epoch = models.BigIntegerField(default=0, help_text=_("The reign of the beat that decided"))
     sent_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -136,6 +140,9 @@ class BeatLease(models.Model):
     renewed_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
 
+    class Meta:
+        verbose_name = verbose_name_plural = _("lease of the leading beat")
+
     def __str__(self) -> str:
         return f"{self.holder} (epoch {self.epoch})"
 
@@ -148,6 +155,8 @@ class BeatProcess(models.Model):
     seen_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("beat process")
+        verbose_name_plural = _("beat processes")
         ordering = ["name"]
 
     def __str__(self) -> str:
@@ -158,26 +167,39 @@ class DampingRules(models.Model):
     """How one system's acts are damped, or that they are not; a system without a row has the defaults."""
 
     system = models.OneToOneField(System, on_delete=models.CASCADE, related_name="damping_rules")
-    enabled = models.BooleanField(default=True, help_text="Off: only two writers at once are still kept apart")
+    enabled = models.BooleanField(default=True, help_text=_("Off: only two writers at once are still kept apart"))
     relief_seconds = models.FloatField(
-        default=15.0, help_text="So long what adds waits after something was taken away; doubled by each reversal"
+        default=0.0, help_text=_("So long what adds waits after something was taken away; doubled by each reversal")
     )
-    longest_relief_seconds = models.FloatField(default=60.0)
+    longest_relief_seconds = models.FloatField(
+        default=60.0, help_text=_("However often it is doubled, it waits no longer")
+    )
     retreat_seconds = models.FloatField(
-        default=300.0, help_text="So long what takes away waits after something was added; doubled by each reversal"
+        default=300.0,
+        help_text=_(
+            "So long what was added must not have been needed before it is taken away; doubled by each reversal"
+        ),
     )
-    longest_retreat_seconds = models.FloatField(default=7200.0)
-    factor = models.FloatField(default=2.0, help_text="By how much each reversal lengthens the wait")
-    calm_seconds = models.FloatField(default=3600.0, help_text="After so long without unrest one reversal is forgotten")
-    lease_seconds = models.FloatField(default=60.0, help_text="So long a subject belongs to who was cleared")
+    longest_retreat_seconds = models.FloatField(
+        default=7200.0, help_text=_("However often it is doubled, it waits no longer")
+    )
+    factor = models.FloatField(default=2.0, help_text=_("By how much each reversal lengthens the wait"))
+    calm_seconds = models.FloatField(
+        default=3600.0, help_text=_("After so long without unrest one reversal is forgotten")
+    )
+    lease_seconds = models.FloatField(default=60.0, help_text=_("So long a subject belongs to who was cleared"))
+    most_extra = models.FloatField(
+        default=1.5,
+        help_text=_("The price: where more than so many times what is needed stands idle, only the first wait holds"),
+    )
 
     NUMBERS = (
         "relief_seconds", "longest_relief_seconds", "retreat_seconds", "longest_retreat_seconds", "factor",
-        "calm_seconds", "lease_seconds",
+        "calm_seconds", "lease_seconds", "most_extra",
     )  # fmt: skip
 
     class Meta:
-        verbose_name_plural = "damping rules"
+        verbose_name_plural = _("damping rules")
 
     def __str__(self) -> str:
         return f"{self.system}: {'on' if self.enabled else 'off'}"
@@ -211,6 +233,10 @@ class Damper(models.Model):
     acted_at = models.DateTimeField(null=True)
     reversals = models.PositiveSmallIntegerField(default=0)
     unrest_at = models.DateTimeField(null=True)
+    idle_since = models.DateTimeField(null=True)
+    returns_seconds = models.FloatField(default=0.0)  # so long after it was needed last it was wanted back, at most
+    period_seconds = models.FloatField(null=True)  # of the demand, as the monitor sees it
+    period_at = models.DateTimeField(null=True)
     token = models.CharField(max_length=32, blank=True)
     leased_to = models.CharField(max_length=100, blank=True)
     leased_until = models.DateTimeField(null=True)
@@ -232,6 +258,7 @@ class Damper(models.Model):
         return Past(
             self.direction, self.acted_at, self.reversals, self.unrest_at,
             self.leased_to, self.leased_until, self.held_until, self.held_why,
+            self.idle_since, self.returns_seconds, self.period_seconds, self.period_at,
         )  # fmt: skip
 
     def let_go_since(self, moment: datetime) -> bool:
@@ -240,8 +267,12 @@ class Damper(models.Model):
 
     def in_force(self, terms: DampingTerms, *, now: datetime) -> bool:
         """Return whether a reversal of the last act, or what takes away, would be refused now."""
-        past = Past(self.direction, self.acted_at, self.reversals, self.unrest_at, "", None, self.held_until)
-        return any(not dampers.decide(past, terms, way, now=now).allowed for way in (-1, 1))
+        return any(not verdict.allowed for verdict in self.verdicts(terms, now=now).values())
+
+    def verdicts(self, terms: DampingTerms, *, now: datetime) -> dict[int, Verdict]:
+        """Return what would be said to an act in either direction, whoever acts on it now."""
+        free = replace(self.past, leased_until=None)
+        return {way: dampers.decide(free, terms, Wish(way, self.idle_since), now=now) for way in (1, -1)}
 
 
 class Clearing(models.Model):
@@ -264,6 +295,8 @@ class Clearing(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = _("clearance")
+        verbose_name_plural = _("clearances")
         ordering = ["-pk"]
         indexes = [models.Index(fields=["damper", "-last_at"], name="clearing_of_damper")]
 

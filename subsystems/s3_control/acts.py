@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from subsystems.s3_control import shares
 
 MAX_IDS = 100_000
+MAX_PAYLOAD = 20_000  # characters of JSON
 PARKED = ".parked"  # what a queue's parking queue is called after it
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TaskId = Annotated[str, Field(min_length=1, max_length=155, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -24,6 +26,8 @@ class Target(StrEnum):
     WORKER = "worker"
     QUEUE = "queue"
     FLEET = "fleet"
+    LAUNCHER = "launcher"
+    WEBHOOK = "webhook"
 
 
 class Parameters(BaseModel):
@@ -64,6 +68,11 @@ class Which(Parameters):
 
 
 class RetryTasks(Which):
+    per_second: Annotated[float, Field(gt=0, le=1000)] = 10.0
+
+
+class ResendTasks(Parameters):
+    ids: Annotated[list[TaskId], Field(min_length=1, max_length=MAX_IDS)]
     per_second: Annotated[float, Field(gt=0, le=1000)] = 10.0
 
 
@@ -129,6 +138,28 @@ class ScaleIn(Drain):
     queue: Annotated[str, Field(max_length=200)] = ""
 
 
+class StartWorkers(Parameters):
+    workers: Annotated[int, Field(ge=1, le=200)] = 1
+
+
+class StopWorkers(Drain):
+    workers: Annotated[int, Field(ge=1, le=200)] = 1
+
+
+class CallWebhook(Parameters):
+    payload: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _sendable(self) -> Self:
+        try:
+            size = len(json.dumps(self.payload, allow_nan=False))
+        except (ValueError, RecursionError):
+            raise ValueError("payload must be plain JSON") from None
+        if size > MAX_PAYLOAD:
+            raise ValueError(f"payload has at most {MAX_PAYLOAD:,} characters as JSON")
+        return self
+
+
 class Pause(Parameters):
     minutes: Annotated[float | None, Field(gt=0, le=60 * 24 * 30)] = None
 
@@ -161,13 +192,20 @@ class Act:
 # Which way an act moves what it is about: more of it, or less. What is not here moves nothing up or down.
 DIRECTIONS = {
     "worker.grow": 1, "worker.shrink": -1, "worker.add_consumer": 1, "worker.cancel_consumer": -1, "worker.drain": -1,
-    "fleet.scale_in": -1, "queue.pause": -1, "queue.resume": 1,
+    "fleet.scale_in": -1, "queue.pause": -1, "queue.resume": 1, "worker.start": 1, "worker.stop": -1,
 }  # fmt: skip
 
 
 def direction(kind: str) -> int:
     """Return 1 for an act that gives more, -1 for one that takes away, 0 for others."""
     return DIRECTIONS.get(kind, 0)
+
+
+def magnitude(kind: str, parameters: Mapping[str, Any]) -> float | None:
+    """Return how far an act goes: slots of a pool, workers, or one queue; None for one that moves nothing."""
+    if not direction(kind):
+        return None
+    return float(parameters.get("by") or parameters.get("workers") or 1)
 
 
 def parking_queue(queue: str) -> str:
@@ -188,6 +226,10 @@ def _former_rate(parameters: Mapping[str, Any], before: Mapping[str, Any]) -> Un
     return ("task.rate_limit", {"rate": rates.pop(), "nodes": sorted(before["rates"])}) if len(rates) == 1 else None
 
 
+def _second_address(parameters: Mapping[str, Any], before: Mapping[str, Any]) -> Undo | None:
+    return ("webhook.undo", dict(parameters)) if before.get("undoable") else None
+
+
 def _former_bounds(parameters: Mapping[str, Any], before: Mapping[str, Any]) -> Undo | None:
     workers: dict[str, dict[str, Any]] = before.get("workers", {})
     bounds = next((worker.get("autoscale") for worker in workers.values()), None)
@@ -199,6 +241,7 @@ ACTS: dict[str, Act] = {
     for act in (
         Act("task.trigger", "Trigger a task", Target.TASK, TriggerTask),
         Act("task.retry", "Retry tasks with their true arguments", Target.TASKS, RetryTasks),
+        Act("task.resend", "Send lost tasks again, each once", Target.TASKS, ResendTasks),
         Act("task.revoke", "Revoke tasks", Target.TASKS, RevokeTasks, careful=True),
         Act("task.rate_limit", "Limit a task's rate on each worker", Target.TASK, RateLimit, _former_rate),
         Act(
@@ -220,6 +263,16 @@ ACTS: dict[str, Act] = {
         Act("worker.autoscale", "Move the bounds of a worker's autoscaler", Target.WORKER, Autoscale, _former_bounds),
         Act("worker.drain", "Drain a worker and stop it", Target.WORKER, Drain, careful=True),
         Act("fleet.scale_in", "Drain and stop the idlest workers", Target.FLEET, ScaleIn, careful=True),
+        Act("worker.start", "Start workers", Target.LAUNCHER, StartWorkers, _swapped("worker.stop")),
+        Act(
+            "worker.stop", "Drain and stop workers", Target.LAUNCHER, StopWorkers, _swapped("worker.start"),
+            careful=True,
+        ),
+        Act("webhook.call", "Call a webhook", Target.WEBHOOK, CallWebhook, _second_address, careful=True),
+        Act(
+            "webhook.undo", "Undo what a webhook did", Target.WEBHOOK, CallWebhook, _swapped("webhook.call"),
+            careful=True,
+        ),
         Act("queue.pause", "Pause a queue", Target.QUEUE, Pause, _nothing("queue.resume")),
         Act("queue.resume", "Resume a queue", Target.QUEUE, undo=_nothing("queue.pause")),
         Act("queue.purge", "Throw away what waits in a queue", Target.QUEUE, careful=True),

@@ -12,13 +12,17 @@ from subsystems.fleets.snapshots import QueueSeen, WorkerSeen
 from subsystems.fleets.watching import queue_states, worker_states
 from subsystems.kernel.errors import Refused
 from subsystems.s1_operations.models import Fleet, Unit
+from subsystems.s2_coordination.monitor.models import CoordinationFinding
 from subsystems.s3_control import recommending, suggesting
+from subsystems.s3_control.launching.queries import supplies
 from subsystems.s3_control.models import Recommendation, StandingOrder
 from subsystems.s3_control.suggesting import Facts, Suggestion
 
 FRESH_SECONDS = 30.0  # of what was seen of queues and workers
 SETTLE_SECONDS = 60.0
 LASTS = timedelta(hours=1)
+SWING_LASTS = timedelta(days=1)  # people change code and rules by day
+UNDAMPED = ("retries", "alerts")  # areas of S2's findings
 SICK = 0.5  # and below: unhealthy (requirements 002-14)
 AT_ONCE = 50
 WORKER, QUEUE = "celery_worker", "celery_queue"
@@ -43,7 +47,30 @@ def look_around(*, now: datetime) -> int:
         kind__in=[WORKER, QUEUE], state=Unit.State.ACTIVE, score__lte=SICK, fleet__enabled=True, fleet__own=False
     )
     units = list(sick.select_related("fleet").order_by("score", "pk")[:AT_ONCE])
-    return sum(suggest(unit, {}, now=now) is not None for unit in units)
+    return sum(suggest(unit, {}, now=now) is not None for unit in units) + advise_on_swings(now=now)
+
+
+def advise_on_swings(*, now: datetime) -> int:
+    """Lay into the inbox what S2 found to swing and has no damper for: retries and alerts; return how many are new.
+
+    Only people can change how a task is retried, or what a rule waits for. Each finding is advised on once.
+    """
+    swings = CoordinationFinding.objects.filter(kind="oscillation", area__in=UNDAMPED, ended_at=None)
+    keys = {f"s2 finding {row.pk}": row for row in swings.order_by("pk")[:AT_ONCE]}
+    said = set(Recommendation.objects.filter(key__in=keys).values_list("key", flat=True)) if keys else set()
+    for key, row in keys.items():
+        if key not in said:
+            recommending.recommend(
+                system_id=row.system_id, kind="optimisation", source="s3", author="S2", key=key, now=now,
+                subject=_printable(row.subject), title=_printable(row.title), reason=f"{row.summary} {row.suggestion}",
+                evidence={"finding": row.pk, "area": row.area, **row.evidence}, expires_at=now + SWING_LASTS,
+            )  # fmt: skip
+    return len(keys.keys() - said)
+
+
+def _printable(words: str) -> str:
+    """Return what names of strangers' tasks and rules come to in one line."""
+    return "".join(each if each.isprintable() else " " for each in words)[:200].strip() or "unnamed"
 
 
 def suggest(unit: Unit, cause: Mapping[str, Any], *, now: datetime, key: str = "") -> Recommendation | None:
@@ -64,7 +91,8 @@ def facts_of(fleet: Fleet, queue: QueueSeen, workers: Sequence[WorkerSeen]) -> F
     """Return what is known of a queue."""
     paused = StandingOrder.objects.filter(fleet=fleet, kind="pause", key=queue.name, ended_at=None).exists()
     flows = flow(queue.recent, published_rate=queue.published_rate, delivered_rate=queue.delivered_rate)
-    return Facts(queue, workers, flows, paused, SETTLE_SECONDS)
+    found = supplies(fleet, [seen.name for seen in workers])
+    return Facts(queue, workers, flows, paused, SETTLE_SECONDS, found)
 
 
 def _fresh_workers(fleet: Fleet, now: datetime) -> list[WorkerSeen]:
@@ -91,10 +119,11 @@ def _advised(
     unit: Unit, fleet: Fleet, facts: Facts, found: Suggestion, cause: Mapping[str, Any], key: str, now: datetime
 ) -> Recommendation | None:
     subject = f"{fleet.name}/{facts.queue.name}"
-    open_ones = Recommendation.objects.filter(system_id=fleet.system_id, subject=subject, act_kind=found.kind)
-    under_way = open_ones.filter(state__in=Recommendation.UNDER_WAY, settled_at=None)
-    if (open_ones.filter(state__in=Recommendation.WAITING) | under_way).exists():
-        return None  # it is known already, and lies in the inbox or is being done
+    about_it = Recommendation.objects.filter(system_id=fleet.system_id, subject=subject)
+    waiting = about_it.filter(state__in=Recommendation.WAITING, act_kind=found.kind)
+    under_way = about_it.filter(state__in=Recommendation.UNDER_WAY, settled_at=None)
+    if (waiting | under_way).exists():
+        return None  # it lies in the inbox already, or something is being done of which nobody knows yet what it helps
     act = {"kind": found.kind, "target": found.target, "parameters": dict(found.parameters or {})}
     try:
         return recommending.recommend(

@@ -105,13 +105,18 @@ def still_open(fleet_id: int, ids: Sequence[str]) -> set[str]:
     return set(tasks.values_list("uuid", flat=True))
 
 
+def new_id(action_id: UUID, task_id: str) -> UUID:
+    """Return the id under which an action sends a task again: the same, however often it is asked."""
+    return uuid5(action_id, task_id)
+
+
 def again(captured: CapturedTask, action_id: UUID) -> Message:
     """Return the message of a captured task as a new task with the same arguments. Raises CannotOpen.
 
     What it was to call afterwards (callbacks, the rest of a chain) it still calls; its place in a chord it has lost.
     """
     told = json.loads(unseal(bytes(captured.message).decode(), settings.SECRET_KEY, PURPOSE))
-    task_id = str(uuid5(action_id, captured.task_id))
+    task_id = str(new_id(action_id, captured.task_id))
     args, kwargs, embed = json.loads(told["body"])
     headers = {name: value for name, value in told["headers"].items() if name in KEPT_HEADERS}
     headers |= {

@@ -7,7 +7,6 @@ does; who finds that mark later does not do it again and says that it is uncerta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,70 +15,22 @@ from django.db import transaction
 from django.db.models import Case, Count, Q, When
 
 from subsystems.kernel.errors import Refused
-from subsystems.s1_operations.adapters.celery_control import FleetControl, FleetUnreachable, NoQueue, control_of
+from subsystems.s1_operations.adapters.celery_control import FleetUnreachable, NoQueue, control_of
 from subsystems.s1_operations.sealing import CannotOpen
-from subsystems.s3_control import acts, captures, draining, pacing, recommending, shares, standing
-from subsystems.s3_control.draining import Step
-from subsystems.s3_control.models import Action, ActionItem, CapturedTask, StandingOrder
+from subsystems.s3_control import acts, captures, emptying, handing_over, pacing, recommending, shares, standing
+from subsystems.s3_control.hooks import carrying as hooks
+from subsystems.s3_control.launching import carrying as launching
+from subsystems.s3_control.launching.adapters.base import LauncherUnreachable
+from subsystems.s3_control.models import Action, ActionItem, CapturedTask, ResentTask, StandingOrder
 from subsystems.s3_control.previews import REVOKES_AT_ONCE, matching, parked_in, rates_now, reference, workers_now
 from subsystems.s3_control.steering import LASTS, note, show
+from subsystems.s3_control.stepping import SHOWN_WITHIN_SECONDS, UNCERTAIN, Outcome, Work, verified
 from subsystems.s3_control.workers import Worker, refusal, resized
 
-AGAIN = timedelta(seconds=1)
 GIVE_UP = timedelta(minutes=10)  # with a broker that stays away
 UNREACHABLE_AGAIN = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=30)  # a proposed act whose message did not arrive is found by the clock
-SHOWN_WITHIN_SECONDS = 20.0  # a busy machine takes its time to start a process
 SILENT = "no answer"
-UNCERTAIN = "It may or may not have been done: whoever did it did not live to say so. It is not done again by itself."
-
-
-@dataclass
-class Work:
-    """One step's surroundings."""
-
-    action: Action
-    control: FleetControl
-    now: datetime
-
-    @property
-    def memory(self) -> dict[str, Any]:
-        memory: dict[str, Any] = self.action.memory
-        return memory
-
-    @property
-    def target(self) -> str:
-        return self.action.target
-
-    def parameters(self) -> Any:
-        return acts.ACTS[self.action.kind].parameters.model_validate(self.action.parameters)
-
-    def begin_once(self) -> bool:
-        """Mark that what must not happen twice begins now; return False when the mark is there already."""
-        if self.memory.get("begun"):
-            return False
-        self.memory["begun"] = True
-        Action.objects.filter(pk=self.action.pk).update(memory=self.memory)
-        return True
-
-    @property
-    def elapsed_seconds(self) -> float:
-        return (self.now - (self.action.started_at or self.now)).total_seconds()
-
-
-@dataclass
-class Outcome:
-    """What a step came to. Without a *state* the act goes on *again* later."""
-
-    state: Action.State | None = None
-    detail: str = ""
-    after: Mapping[str, Any] | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)  # done, failed, total
-    again: timedelta = AGAIN
-
-
-def verified(detail: str, after: Mapping[str, Any], **counts: int) -> Outcome:
-    return Outcome(Action.State.VERIFIED, detail, after, counts)
 
 
 def carry_out(action_id: str, *, now: datetime) -> bool:
@@ -132,7 +83,7 @@ def _step(pk: UUID, now: datetime, away: dict[int, str]) -> None:
     if action.fleet is None:
         return _keep(action, Outcome(Action.State.FAILED, "The fleet is not watched any more."), now)
     if action.fleet.pk in away:
-        return _keep(action, _unreachable(action, away[action.fleet.pk], now), now)
+        return _keep(action, _unreachable(action, "the broker", away[action.fleet.pk], now), now)
     if "fit" not in action.memory and (why := recommending.unfit(action, now=now)):
         return _keep(action, Outcome(Action.State.FAILED, why), now)
     try:
@@ -141,16 +92,18 @@ def _step(pk: UUID, now: datetime, away: dict[int, str]) -> None:
             outcome = STEPS[action.kind](Work(action, control, now))
     except FleetUnreachable as error:
         away[action.fleet.pk] = str(error)
-        outcome = _unreachable(action, str(error), now)
+        outcome = _unreachable(action, "the broker", str(error), now)
+    except LauncherUnreachable as error:
+        outcome = _unreachable(action, "the launcher", str(error), now)
     except (Refused, CannotOpen) as error:
         outcome = Outcome(Action.State.FAILED, str(error))
     return _keep(action, outcome, now)
 
 
-def _unreachable(action: Action, why: str, now: datetime) -> Outcome:
+def _unreachable(action: Action, who: str, why: str, now: datetime) -> Outcome:
     if now - action.requested_at > GIVE_UP and action.kind not in PATIENT:
-        return Outcome(Action.State.FAILED, f"The broker does not answer: {why}")
-    return Outcome(detail=f"Waits for the broker: {why}", again=UNREACHABLE_AGAIN)
+        return Outcome(Action.State.FAILED, f"{who.capitalize()} does not answer: {why}")
+    return Outcome(detail=f"Waits for {who}: {why}", again=UNREACHABLE_AGAIN)
 
 
 @transaction.atomic
@@ -379,21 +332,44 @@ def _progress(work: Work, words: str, after: Mapping[str, Any] | None = None) ->
 def _retry(work: Work) -> Outcome:
     _items(work)
     fleet = work.control.fleet.id
+    return _sent_again(work, lambda keys: dict.fromkeys(captures.still_open(fleet, keys), "it has not ended yet"))
+
+
+def _resend(work: Work) -> Outcome:
+    """Send lost tasks again: what is not lost any more (its broker gave it out again, say) is left alone."""
+    _items(work)
+    fleet = work.action.fleet
+    assert fleet is not None
+
+    def blocked(keys: Sequence[str]) -> dict[str, str]:
+        lost = handing_over.lost_among(fleet, keys, now=work.now)
+        return {key: "it is not lost" for key in keys if key not in lost}
+
+    return _sent_again(work, blocked)
+
+
+Blocked = Callable[[Sequence[str]], Mapping[str, str]]  # by task why it must not be sent again
+
+
+def _sent_again(work: Work, blocked: Blocked) -> Outcome:
     sending = work.action.items.filter(state=ActionItem.State.SENDING)
     sending.update(state=ActionItem.State.UNCERTAIN, result=UNCERTAIN)  # whoever claimed them is gone
     keys = _chunk(work, pacing.MOST_AT_ONCE)
     known = {row.task_id: row for row in CapturedTask.objects.filter(fleet=work.action.fleet, task_id__in=keys)}
-    running = captures.still_open(fleet, keys)
+    why = blocked(keys)
     for key in keys:
-        _retry_one(work, key, known.get(key), key in running)
+        _send_one(work, key, known.get(key), why.get(key, ""))
     return _progress(work, "sent again with their true arguments")
 
 
-def _retry_one(work: Work, key: str, captured: CapturedTask | None, running: bool) -> None:
+def _send_one(work: Work, key: str, captured: CapturedTask | None, why: str) -> None:
     item = work.action.items.filter(key=key, state=ActionItem.State.PENDING)
-    if captured is None or running:
-        why = "it has not ended yet" if running else "its message was not captured when it was published"
+    if captured is None or why:
+        why = why or "its message was not captured when it was published"
         item.update(state=ActionItem.State.FAILED, result=why)
+        return
+    if work.action.kind == "task.resend" and not _claim_resend(work.action, key):
+        item.update(state=ActionItem.State.FAILED, result="it was sent again before")
         return
     if not item.update(state=ActionItem.State.SENDING):
         return
@@ -403,8 +379,19 @@ def _retry_one(work: Work, key: str, captured: CapturedTask | None, running: boo
         work.control.publish(message.body, queue=message.queue, headers=message.headers, properties=message.properties)
     except (NoQueue, CannotOpen) as error:
         claimed.update(state=ActionItem.State.FAILED, result=str(error)[:300])
+        ResentTask.objects.filter(action=work.action, task_id=key).delete()
     else:
         claimed.update(state=ActionItem.State.DONE, result=message.task_id)
+
+
+def _claim_resend(action: Action, key: str) -> bool:
+    """Claim a lost task for this action; return False where another has: it is sent again once, whoever asks."""
+    assert action.fleet_id is not None  # acts are carried out only while their fleet is watched
+    new_id = str(captures.new_id(action.pk, key))
+    found, _ = ResentTask.objects.get_or_create(
+        fleet_id=action.fleet_id, task_id=key, defaults={"new_id": new_id, "action": action}
+    )
+    return bool(found.action_id == action.pk)
 
 
 def _revoke(work: Work) -> Outcome:
@@ -422,64 +409,6 @@ def _revoke(work: Work) -> Outcome:
         outcome.state = Action.State.APPLIED
         outcome.detail += f" Not confirmed by {', '.join(coverage['missing'])}: told again until it is."
     return outcome
-
-
-# --- Draining --------------------------------------------------------------------------------------------------------
-def _drain(work: Work) -> Outcome:
-    given = work.parameters()
-    if "drains" not in work.memory:
-        work.memory["drains"] = [drain.body() for drain in _chosen(work, given)]
-    drains = [draining.Drain.of(body) for body in work.memory["drains"]]
-    if not drains:
-        return Outcome(Action.State.FAILED, "No worker can be spared now.")
-    late = work.elapsed_seconds > given.wait_seconds
-    drains = _drain_step(work, drains, late)
-    work.memory["drains"] = [drain.body() for drain in drains]
-    found = draining.summary(drains)
-    after = {"workers": {drain.node: drain.body() for drain in drains}}
-    counts = {"done": found["stopped"], "failed": found["left_alone"], "total": len(drains)}
-    words = f"{found['stopped']} stopped, {found['draining']} still have work, {found['left_alone']} left alone."
-    if found["draining"]:
-        return Outcome(None, words, after, counts)
-    state = Action.State.FAILED if found["left_alone"] else Action.State.VERIFIED
-    return Outcome(state, words, after, counts)
-
-
-def _chosen(work: Work, given: Any) -> list[draining.Drain]:
-    if work.action.kind == "worker.drain":
-        return [draining.Drain(work.target)]
-    workers = workers_now(work.control).values()
-    chosen = draining.choose(workers, given.workers, queue=given.queue, keep=given.keep)
-    return [draining.Drain(worker.node) for worker in chosen]
-
-
-def _drain_step(work: Work, drains: list[draining.Drain], late: bool) -> list[draining.Drain]:
-    """Look at each worker that is being drained, and tell each what is next."""
-    open_nodes = [drain.node for drain in drains if not drain.outcome]
-    seen = workers_now(work.control, open_nodes)
-    steps: dict[Step, list[draining.Drain]] = {}
-    result = {drain.node: drain for drain in drains}
-    for node in open_nodes:
-        step, drain = draining.next_step(result[node], seen.get(node), out_of_time=late)
-        steps.setdefault(step, []).append(drain)
-        result[node] = drain
-    for drain in steps.get(Step.CANCEL, []):
-        for queue in drain.queues:
-            work.control.tell("cancel_consumer", {"queue": queue}, [drain.node])
-    # Idle, and cut off from its queues: a shutdown interrupts nothing. It answers by leaving.
-    work.control.send("shutdown", {}, [drain.node for drain in steps.get(Step.STOP, [])])
-    for drain in steps.get(Step.GONE, []):
-        result[drain.node] = draining.ended(drain, "stopped")
-    for drain in steps.get(Step.GIVE_UP, []):
-        result[drain.node] = _given_up(work, drain, drain.node in seen)
-    return [result[drain.node] for drain in drains]
-
-
-def _given_up(work: Work, drain: draining.Drain, answers: bool) -> draining.Drain:
-    """Leave a worker alone: it reads its queues again."""
-    for queue in drain.queues if answers else ():
-        work.control.tell("add_consumer", {"queue": queue}, [drain.node])
-    return draining.ended(drain, "it still had work" if answers else "it did not answer")
 
 
 # --- Queues ----------------------------------------------------------------------------------------------------------
@@ -523,6 +452,7 @@ def _trigger(work: Work) -> Outcome:
 STEPS: dict[str, Callable[[Work], Outcome]] = {
     "task.trigger": _trigger,
     "task.retry": _retry,
+    "task.resend": _resend,
     "task.revoke": _revoke,
     "task.rate_limit": _rate_limit,
     "task.fleet_rate_limit": _fleet_rate_limit,
@@ -533,12 +463,25 @@ STEPS: dict[str, Callable[[Work], Outcome]] = {
     "worker.grow": _once(_tell_resize(1), _has_size, _itself),
     "worker.shrink": _once(_tell_resize(-1), _has_size, _itself),
     "worker.autoscale": _once(_tell_autoscale, _has_bounds, _itself),
-    "worker.drain": _drain,
-    "fleet.scale_in": _drain,
+    "worker.drain": emptying.drain,
+    "fleet.scale_in": emptying.drain,
+    "webhook.call": hooks.call,
+    "webhook.undo": hooks.call,
+    "worker.start": launching.start,
+    "worker.stop": launching.stop,
     "queue.pause": _pause,
     "queue.resume": _end_order(StandingOrder.Kind.PAUSE),
     "queue.purge": _purge,
     "queue.park": _move(lambda work: work.target, lambda work: acts.parking_queue(work.target)),
     "queue.replay": _move(lambda work: parked_in(work.target, work.parameters()), lambda work: work.target),
 }
-PATIENT = {"queue.resume", "task.end_fleet_rate_limit", "worker.drain", "fleet.scale_in", "task.retry", "task.revoke"}
+PATIENT = {
+    "queue.resume",
+    "task.end_fleet_rate_limit",
+    "worker.drain",
+    "worker.stop",
+    "fleet.scale_in",
+    "task.retry",
+    "task.resend",
+    "task.revoke",
+}

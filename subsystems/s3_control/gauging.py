@@ -15,6 +15,7 @@ from subsystems.s3_control.acts import ACTS, Target
 from subsystems.s3_control.models import Action, Hold, Recommendation
 from subsystems.telemetry.queries import window
 
+WHOLE = (Target.FLEET, Target.LAUNCHER)  # whose acts choose the workers themselves
 WINDOW_SECONDS = 30.0  # of which the median counts: one odd sample is no effect
 
 
@@ -101,8 +102,8 @@ def busy(row: Recommendation) -> str:
 def _touching(row: Recommendation) -> Q:
     """Return which open actions act on the same as *row* would: the same target, or the fleet's workers as a whole."""
     act = ACTS.get(row.act_kind)
-    whole = [kind for kind, each in ACTS.items() if each.target is Target.FLEET]
-    if act is not None and act.target is Target.FLEET:
+    whole = [kind for kind, each in ACTS.items() if each.target in WHOLE]
+    if act is not None and act.target in WHOLE:
         sizes = [kind for kind, each in ACTS.items() if each.target is Target.WORKER]
         return Q(kind__in=[*whole, *sizes])
     if act is not None and act.target is Target.WORKER:

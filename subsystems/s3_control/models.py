@@ -8,24 +8,32 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Fleet
 from subsystems.s3_control.audit.models import AuditRun, Finding, FleetAudit
+from subsystems.s3_control.bargaining.models import Allocation, Bargain, PoolUnit, ResourcePool
+from subsystems.s3_control.hooks.models import Webhook
+from subsystems.s3_control.launching.models import LaunchedProcess, Launcher
 from subsystems.s3_control.scaling.models import ScalingPolicy
 
 # Models of a package within the room: Django finds what this module names.
-__all__ = ["AuditRun", "Finding", "FleetAudit", "ScalingPolicy"]
+__all__ = [
+    "Allocation", "AuditRun", "Bargain", "Finding", "FleetAudit", "LaunchedProcess", "Launcher", "PoolUnit",
+    "ResourcePool", "ScalingPolicy", "Webhook",
+]  # fmt: skip
 
 
 class TaskRun(models.Model):
     """One triggered task from request to result."""
 
     class State(models.TextChoices):
-        PENDING = "pending"
-        RUNNING = "running"
-        SUCCEEDED = "succeeded"
-        FAILED = "failed"
+        PENDING = "pending", _("Pending")
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80, db_index=True)
@@ -35,14 +43,16 @@ class TaskRun(models.Model):
     error = models.TextField(blank=True)
     worker = models.CharField(max_length=200, blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    done = models.PositiveIntegerField(null=True, blank=True, help_text="How far it has come, if it says so")
+    done = models.PositiveIntegerField(null=True, blank=True, help_text=_("How far it has come, if it says so"))
     total = models.PositiveIntegerField(null=True, blank=True)
     heard_at = models.DateTimeField(null=True, blank=True, editable=False)  # when it last said so
-    requested_at = models.DateTimeField(default=timezone.now, editable=False)
+    requested_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("triggered task")
+        verbose_name_plural = _("triggered tasks")
         ordering = ["-requested_at"]
 
     def __str__(self) -> str:
@@ -57,12 +67,12 @@ class Action(models.Model):
     """
 
     class State(models.TextChoices):
-        PROPOSED = "proposed", "Proposed"
-        APPLYING = "applying", "Being applied"
-        APPLIED = "applied", "Applied, not confirmed by everybody"
-        VERIFIED = "verified", "Verified"
-        FAILED = "failed", "Failed"
-        REHEARSED = "rehearsed", "Rehearsed: nothing was done"
+        PROPOSED = "proposed", _("Proposed")
+        APPLYING = "applying", _("Being applied")
+        APPLIED = "applied", _("Applied, not confirmed by everybody")
+        VERIFIED = "verified", _("Verified")
+        FAILED = "failed", _("Failed")
+        REHEARSED = "rehearsed", _("Rehearsed: nothing was done")
 
     OPEN = (State.PROPOSED, State.APPLYING)
 
@@ -112,11 +122,11 @@ class ActionItem(models.Model):
     """One of many that an action is about: a task to retry, say."""
 
     class State(models.TextChoices):
-        PENDING = "pending"
-        SENDING = "sending"  # claimed: whoever finds it so later cannot know whether it was sent
-        DONE = "done"
-        FAILED = "failed"
-        UNCERTAIN = "uncertain"
+        PENDING = "pending", _("Pending")
+        SENDING = "sending", _("Sending")  # claimed: whoever finds it so later cannot know whether it was sent
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        UNCERTAIN = "uncertain", _("Uncertain")
 
     action = models.ForeignKey(Action, on_delete=models.CASCADE, related_name="items")
     key = models.CharField(max_length=155)
@@ -124,6 +134,8 @@ class ActionItem(models.Model):
     result = models.CharField(max_length=300, blank=True)  # the new task's id, or why not
 
     class Meta:
+        verbose_name = _("item of an action")
+        verbose_name_plural = _("items of actions")
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["action", "key"], name="action_item_once")]
         indexes = [models.Index(fields=["action", "state", "id"], name="action_item_state")]
@@ -136,9 +148,9 @@ class StandingOrder(models.Model):
     """What holds until further notice, also for workers that come later: a revoke, a limit, a pause."""
 
     class Kind(models.TextChoices):
-        REVOKE = "revoke"
-        RATE_LIMIT = "rate_limit"
-        PAUSE = "pause"
+        REVOKE = "revoke", _("Revoke")
+        RATE_LIMIT = "rate_limit", _("Rate Limit")
+        PAUSE = "pause", _("Pause")
 
     fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, related_name="standing_orders")
     kind = models.CharField(max_length=10, choices=Kind.choices)
@@ -173,6 +185,8 @@ class Confirmation(models.Model):
     former = models.CharField(max_length=40, blank=True)  # what it held before the order, to give back
 
     class Meta:
+        verbose_name = _("confirmation of an order")
+        verbose_name_plural = _("confirmations of orders")
         constraints = [models.UniqueConstraint(fields=["order", "node"], name="confirmation_once_per_worker")]
 
     def __str__(self) -> str:
@@ -191,6 +205,8 @@ class CapturedTask(models.Model):
     family = models.JSONField(null=True, editable=False)  # group, chord and trace, until the history has them
 
     class Meta:
+        verbose_name = _("captured task message")
+        verbose_name_plural = _("captured task messages")
         constraints = [models.UniqueConstraint(fields=["fleet", "task_id"], name="captured_once")]
         indexes = [
             models.Index(fields=["fleet", "name", "published_at"], name="captured_name"),
@@ -204,13 +220,29 @@ class CapturedTask(models.Model):
         return f"{self.name} {self.task_id}"
 
 
+class ResentTask(models.Model):
+    """A lost task that was sent again: a row for each, so that it is sent again once and never twice."""
+
+    fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, related_name="resent_tasks")
+    task_id = models.CharField(max_length=155)
+    new_id = models.CharField(max_length=155)
+    action = models.ForeignKey(Action, on_delete=models.PROTECT, related_name="resent")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["fleet", "task_id"], name="resent_once")]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} again"
+
+
 class SteeringRule(models.Model):
     """Leaves some acts in a system to the members of a group, beyond the scope `operate`."""
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="steering_rules")
-    kind = models.CharField(max_length=40, default="*", help_text="Kind of act, with * and ?: queue.purge, worker.*")
-    target = models.CharField(max_length=200, default="*", help_text="Task, worker or queue, with * and ?")
-    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=40, default="*", help_text=_("Kind of act, with * and ?: queue.purge, worker.*"))
+    target = models.CharField(max_length=200, default="*", help_text=_("Task, worker or queue, with * and ?"))
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="+", help_text=_("Whose members may do it"))
 
     class Meta:
         ordering = ["system", "kind", "target"]
@@ -223,26 +255,26 @@ class Recommendation(models.Model):
     """What S3, S4, a pattern or a person advises, what became of it, and whether it brought what was promised."""
 
     class State(models.TextChoices):
-        PROPOSED = "proposed", "Waits for a decision"
-        APPROVED = "approved", "Approved, being applied"
-        REFUSED = "refused", "Refused"
-        DEFERRED = "deferred", "Deferred"
-        APPLIED = "applied", "Applied, its effect not measured yet"
-        VERIFIED = "verified", "Verified by its effect"
-        FAILED = "failed", "Failed"
-        EXPIRED = "expired", "Expired"
-        UNDONE = "undone", "Undone"
+        PROPOSED = "proposed", _("Waits for a decision")
+        APPROVED = "approved", _("Approved, being applied")
+        REFUSED = "refused", _("Refused")
+        DEFERRED = "deferred", _("Deferred")
+        APPLIED = "applied", _("Applied, its effect not measured yet")
+        VERIFIED = "verified", _("Verified by its effect")
+        FAILED = "failed", _("Failed")
+        EXPIRED = "expired", _("Expired")
+        UNDONE = "undone", _("Undone")
 
     class Kind(models.TextChoices):
-        OPTIMISATION = "optimisation"
-        RESOURCE = "resource"
-        ARCHITECTURAL = "architectural"
+        OPTIMISATION = "optimisation", _("Optimisation")
+        RESOURCE = "resource", _("Resource")
+        ARCHITECTURAL = "architectural", _("Architectural")
 
     class Source(models.TextChoices):
-        S3 = "s3", "S3 control"
-        S4 = "s4", "S4 intelligence"
-        PATTERN = "pattern", "An event pattern"
-        PERSON = "person", "A person"
+        S3 = "s3", _("S3 control")
+        S4 = "s4", _("S4 intelligence")
+        PATTERN = "pattern", _("An event pattern")
+        PERSON = "person", _("A person")
 
     WAITING = (State.PROPOSED, State.DEFERRED)
     UNDER_WAY = (State.APPROVED, State.APPLIED)
@@ -317,9 +349,9 @@ class ActionPolicy(models.Model):
     """What S5 permits for one kind of act in one system. No row: a person decides each time."""
 
     class Mode(models.TextChoices):
-        MANUAL = "manual", "A person decides"
-        AUTO = "auto", "By itself, within limits"
-        NEVER = "never", "Nobody"
+        MANUAL = "manual", _("A person decides")
+        AUTO = "auto", _("By itself, within limits")
+        NEVER = "never", _("Nobody")
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="action_policies")
     kind = models.CharField(max_length=40)
@@ -330,6 +362,8 @@ class ActionPolicy(models.Model):
     reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name = _("permission to act")
+        verbose_name_plural = _("permissions to act")
         ordering = ["system", "kind"]
         constraints = [models.UniqueConstraint(fields=["system", "kind"], name="one_policy_per_act")]
 
@@ -352,6 +386,8 @@ class Hold(models.Model):
     released_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
+        verbose_name = _("subject on hold")
+        verbose_name_plural = _("subjects on hold")
         ordering = ["-since", "-id"]
         constraints = [
             models.UniqueConstraint(

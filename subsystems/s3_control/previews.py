@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from subsystems.fleets.models import Task
 from subsystems.fleets.states import OPEN, State
@@ -18,7 +19,9 @@ from subsystems.s1_operations.queries import fleet_ref
 from subsystems.s1_operations.services import own_queues
 from subsystems.s3_control import acts, draining, shares
 from subsystems.s3_control.acts import Act, Parameters, Target
-from subsystems.s3_control.models import CapturedTask, StandingOrder
+from subsystems.s3_control.hooks import previews as hooks
+from subsystems.s3_control.launching import previews as launching
+from subsystems.s3_control.models import CapturedTask, ResentTask, StandingOrder
 from subsystems.s3_control.workers import Worker, refusal
 
 SHOWN = 20  # workers that words name
@@ -48,6 +51,8 @@ def reference(fleet: Fleet) -> FleetRef:
 
 def preview(fleet: Fleet, act: Act, target: str, parameters: Parameters) -> Preview:
     """Return what *act* would do now. Raises Invalid for a target that is not there, FleetUnreachable."""
+    if isinstance(parameters, acts.ResendTasks):
+        return _resend(fleet, parameters.ids)
     if isinstance(parameters, acts.Which):
         return _tasks(fleet, act.kind, parameters)
     with control_of(reference(fleet)) as control:
@@ -113,6 +118,23 @@ def _tasks(fleet: Fleet, kind: str, which: acts.Which) -> Preview:
         return Preview(count, f"{count:,} tasks to revoke.", before, "" if count else "No task matches.")
     words = f"{count:,} tasks; of {captured:,} the true arguments are known."
     return Preview(captured, words, {**before, "captured": captured}, "" if captured else _no_retry(count))
+
+
+def _resend(fleet: Fleet, ids: list[str]) -> Preview:
+    """Say which of *ids* are lost, are known whole, and were not sent again before."""
+    from subsystems.s3_control import handing_over  # which advises, and so looks at acts
+
+    given = list(dict.fromkeys(ids))
+    lost = handing_over.lost_among(fleet, given, now=timezone.now())
+    resent = ResentTask.objects.filter(fleet=fleet, task_id__in=sorted(lost)).values("task_id")
+    fitting = CapturedTask.objects.filter(fleet=fleet, task_id__in=sorted(lost))
+    captured = fitting.exclude(task_id__in=resent).count()
+    before = {"asked": len(given), "lost": len(lost), "sent_before": resent.count(), "captured": captured}
+    words = (
+        f"{len(lost):,} of {len(given):,} are lost, {resent.count():,} were sent again before;"
+        f" of {captured:,} others the true arguments are known."
+    )
+    return Preview(captured, words, before, "" if captured else f"{words} None can be sent again.")
 
 
 def standing_room(fleet: Fleet, count: int) -> bool:
@@ -186,6 +208,22 @@ def _scale_in(at: Look, parameters: acts.ScaleIn) -> Preview:
     if silent:
         words += f" {_names(silent)} did not answer and is left alone."
     return Preview(len(chosen), words, {**_evidence(chosen), "silent": silent}, why)
+
+
+def _launcher(sign: int) -> Previewer:
+    def look(at: Look, parameters: acts.StartWorkers | acts.StopWorkers) -> Preview:
+        found = launching.look(at.fleet, at.target, sign * parameters.workers)
+        return Preview(parameters.workers, found.words, found.before, found.refusal)
+
+    return look
+
+
+def _webhook(kind: str) -> Previewer:
+    def look(at: Look, parameters: acts.CallWebhook) -> Preview:
+        found = hooks.look(at.fleet, kind, at.target, parameters.payload)
+        return Preview(1, found.words, found.before, found.refusal)
+
+    return look
 
 
 def _task(at: Look) -> dict[str, str | None]:
@@ -286,6 +324,10 @@ PREVIEWS: Mapping[str, Previewer] = {
     "worker.autoscale": _worker("autoscale"),
     "worker.drain": _worker(),
     "fleet.scale_in": _scale_in,
+    "worker.start": _launcher(1),
+    "worker.stop": _launcher(-1),
+    "webhook.call": _webhook("webhook.call"),
+    "webhook.undo": _webhook("webhook.undo"),
     "queue.pause": _pause,
     "queue.resume": _resume,
     "queue.purge": _depth("{count:,} messages would be thrown away for good."),

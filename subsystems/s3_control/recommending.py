@@ -7,6 +7,7 @@ proposed, when it is approved and when the action begins. `settling.py` measures
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ State = Recommendation.State
 WRITER = "s3_control"  # as S2 knows it
 UNABLE = (Refused, FleetUnreachable, CannotOpen)  # a fleet that does not answer is asked again later
 EXPIRES_AFTER = timedelta(hours=24)
+ADVICE_LASTS = timedelta(minutes=10)  # of whoever looks again: the next look says it anew
 LONGEST_DEFERRAL = timedelta(days=30)
 SETTLE_SECONDS = 120.0
 FRESH_SECONDS = 60.0
@@ -125,6 +127,69 @@ def _refuse_stale(measured_at: datetime | None, fresh_seconds: float, now: datet
         raise Refused(why, code="stale", field="measured_at")
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What somebody who looks again and again would advise now."""
+
+    title: str
+    reason: str
+    effect: Mapping[str, Any]
+    act: Mapping[str, Any] | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def keep_advice(
+    *,
+    system_id: int,
+    subject: str,
+    author: str,
+    fleet: Fleet | None,
+    wanted: Advice | None,
+    measured_at: datetime | None,
+    by_itself: bool,
+    settle_seconds: float,
+    why: str = "",
+    now: datetime,
+) -> Recommendation | None:
+    """Advise what *author* wants of a subject now, once; advice that does not fit any more is withdrawn, with *why*.
+
+    Return what waits for a decision; None for nothing, while a correction is under way, or on data that became stale.
+    """
+    mine = Recommendation.objects.filter(system_id=system_id, subject=subject, author=author)
+    if mine.filter(state__in=Recommendation.UNDER_WAY, settled_at=None).exists():
+        return None
+    waiting = mine.filter(state=State.PROPOSED).select_related("fleet").first()
+    if waiting is not None:
+        if wanted is not None and _says_the_same(waiting, wanted):
+            return waiting
+        _withdraw(waiting, why, author, now)
+    if wanted is None:
+        return None
+    try:
+        return recommend(
+            system_id=system_id, kind="resource", source="s3", author=author, subject=subject,
+            title=wanted.title[:200], reason=wanted.reason, fleet=fleet, act=wanted.act, expected_effect=wanted.effect,
+            measured_at=measured_at, expires_at=now + ADVICE_LASTS, now=now, settle_seconds=settle_seconds,
+            evidence=wanted.evidence, by_itself=by_itself,
+        )  # fmt: skip
+    except Refused:
+        return None  # what was seen became stale, or cannot be acted on
+
+
+def _says_the_same(row: Recommendation, wanted: Advice) -> bool:
+    act = wanted.act or {}
+    said = act.get("kind", ""), act.get("target", ""), dict(act.get("parameters") or {})
+    return (row.act_kind, row.act_target, row.act_parameters) == said and (bool(act) or row.title == wanted.title)
+
+
+@transaction.atomic
+def _withdraw(row: Recommendation, why: str, author: str, now: datetime) -> None:
+    waiting = Recommendation.objects.filter(pk=row.pk, state=State.PROPOSED)
+    if waiting.update(state=State.EXPIRED, settled_at=now, next_at=None, waits_for=why[:500]):
+        row.refresh_from_db()
+        note(row, "RecommendationExpired", actor=author)
+
+
 # --- Deciding --------------------------------------------------------------------------------------------------------
 def approve(
     row: Recommendation, *, by: User, reason: str = "", via: str = "", now: datetime | None = None
@@ -138,21 +203,26 @@ def approve(
     _refuse_decided(row, now)
     if Hold.objects.filter(system_id=row.system_id, subject=row.subject, released_at=None).exists():
         raise Refused("It is held: corrections of it failed again and again. Release the hold first.", code="held")
-    if row.effect and row.act_kind:
-        gauge = gauging.gauge(row, now)
-        if why := braking.staleness(gauge.age_seconds, row.fresh_seconds):
-            raise Refused(why, code="stale")
+    if why := _stale(row, now):
+        raise Refused(why, code="stale")
     return _apply(row, by=by, reason=reason, via=via, now=now)
 
 
-def approve_by_itself(row: Recommendation, *, now: datetime) -> bool:
-    """Approve what S5 leaves to the platform, if nothing speaks against it; else say in the row what it waits for."""
+def approve_by_itself(
+    row: Recommendation, *, now: datetime, since: datetime | None = None, extra: float | None = None
+) -> bool:
+    """Approve what S5 leaves to the platform, if nothing speaks against it; else say in the row what it waits for.
+
+    S2 is told *since* when it has been wanted without a break, at least since it was advised, and how much *extra*
+    there is.
+    """
     found = gauging.judged(row, now=now)
     if not found.allowed:
         _wait(row, found, now)
         return False
     way = acts.direction(row.act_kind)
-    clearance = damping.clear(row.system_id, row.subject, way, now, writer=WRITER)
+    since = since or row.created_at
+    clearance = damping.clear(row.system_id, row.subject, way, now, writer=WRITER, since=since, extra=extra)
     if not clearance.allowed:
         _wait(row, braking.Verdict(False, f"S2: {clearance.reason}", clearance.retry_at), now)
         return False
@@ -163,7 +233,9 @@ def approve_by_itself(row: Recommendation, *, now: datetime) -> bool:
     except UNABLE as error:
         _wait(row, braking.Verdict(False, str(error), now + 4 * braking.AGAIN), now)
     finally:
-        damping.note(row.system_id, row.subject, way, now, token=clearance.token, done=done, writer=WRITER)
+        size = acts.magnitude(row.act_kind, row.act_parameters)
+        told: dict[str, Any] = {"token": clearance.token, "done": done, "writer": WRITER, "magnitude": size}
+        damping.note(row.system_id, row.subject, way, now, since=since, **told)
     return done
 
 
@@ -196,7 +268,8 @@ def _apply(row: Recommendation, *, by: User | None, reason: str, via: str, now: 
         row.refresh_from_db()
         note(row, "RecommendationApproved", actor=actor)
     if by is not None and action is not None:  # what follows automatically is damped against it
-        damping.note(row.system_id, row.subject, acts.direction(row.act_kind), now, writer=actor[:100])
+        way, size = acts.direction(row.act_kind), acts.magnitude(row.act_kind, row.act_parameters)
+        damping.note(row.system_id, row.subject, way, now, writer=actor[:100], magnitude=size)
     return row
 
 
@@ -313,10 +386,18 @@ def unfit(action: Action, *, now: datetime) -> str:
     mode = permitting.permission(row.system_id, row.act_kind).mode
     if mode == "never" or (row.automatic and mode != "auto"):
         return "Not done: policy has changed since it was approved."
-    if not row.effect:
-        return ""
-    why = braking.staleness(gauging.gauge(row, now).age_seconds, row.fresh_seconds)
+    why = _stale(row, now)
     return f"Not done: {why}" if why else ""
+
+
+def _stale(row: Recommendation, now: datetime) -> str:
+    """Return why the data that an act rests on is too old: what it should change, else what it was advised on.
+
+    What a person proposed without an effect rests on what the person knows.
+    """
+    if not row.act_kind or (not row.effect and row.source == Recommendation.Source.PERSON):
+        return ""
+    return braking.staleness(gauging.gauge(row, now).age_seconds, row.fresh_seconds)
 
 
 def follow(action: Action, *, now: datetime) -> None:

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from pydantic import ValidationError
 
-from subsystems.kernel.errors import Invalid, VsmError
+from subsystems.kernel.errors import Invalid, Refused, VsmError
 from subsystems.kernel.telemetry_events import emit, span
 from subsystems.kernel.triggerable import Arguments, Progress, Triggerable, find, hearing_progress
 from subsystems.messaging.channels import Channel, Party
@@ -30,6 +30,12 @@ LOST_AFTER = timedelta(minutes=10)  # twice the soft time limit of a run
 PROGRESS_SECONDS = 1.0
 KEEP = timedelta(days=30)
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape itself, not a text about it
+
+
+class Cancelled(VsmError):
+    """Somebody cancelled the run that tells its progress: it ends where it stands."""
+
+    code = "cancelled"
 
 
 class RunFailed(VsmError):
@@ -94,11 +100,21 @@ def run(run_id: str, *, worker: str) -> bool:
         told = {"unit_id": row.worker, "operation": row.name, "unit": f"{OWN_FLEET}/{row.worker}"}
         with hearing_progress(_keeper(row)), span("vsm.s1.operation", told):
             result = _run(row)
+    except Cancelled:
+        return True
     except Exception as error:  # noqa: BLE001  (the documented door: whatever a triggered function does is told to its caller)
         _finish(row, TaskRun.State.FAILED, error=f"{type(error).__name__}: {error}")
     else:
         _finish(row, TaskRun.State.SUCCEEDED, result=result)
     return True
+
+
+def cancel(row: TaskRun, *, now: datetime) -> None:
+    """Let a run end: before it began, or when it next tells its progress. Raises Refused when it has ended."""
+    unfinished = TaskRun.objects.filter(pk=row.pk, state__in=[TaskRun.State.PENDING, TaskRun.State.RUNNING])
+    if not unfinished.update(state=TaskRun.State.CANCELLED, finished_at=now):
+        raise Refused("The run has ended already.", code="ended")
+    row.refresh_from_db()
 
 
 def give_up_lost(*, now: datetime) -> int:
@@ -144,7 +160,7 @@ def _storable(value: Any) -> str:
 
 
 def _keeper(row: TaskRun) -> Progress:
-    """Return what keeps a run's progress, once a second at most."""
+    """Return what keeps a run's progress, once a second at most; it raises Cancelled where that is so."""
     kept_at = 0.0
 
     def keep(done: int, total: int) -> None:
@@ -153,7 +169,8 @@ def _keeper(row: TaskRun) -> Progress:
             return
         kept_at = monotonic()
         running = TaskRun.objects.filter(pk=row.pk, state=TaskRun.State.RUNNING)
-        running.update(done=done, total=total, heard_at=timezone.now())
+        if not running.update(done=done, total=total, heard_at=timezone.now()):
+            raise Cancelled(f"{row.name} was cancelled.")
 
     return keep
 

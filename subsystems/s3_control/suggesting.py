@@ -9,6 +9,7 @@ from typing import Any
 
 from subsystems.fleets.flow import Flow
 from subsystems.fleets.snapshots import QueueSeen, WorkerSeen
+from subsystems.s3_control.launching.sizes import Supply
 
 GROWING_POOLS = {"prefork", "gevent", "eventlet"}  # as their modules are called; threads and solo cannot grow
 MOST_GROWTH = 8  # processes at a time
@@ -25,6 +26,7 @@ class Facts:
     flow: Flow
     paused: bool
     settle_seconds: float
+    supplies: Sequence[Supply] = ()  # what can start workers of its fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ def for_queue(facts: Facts) -> Suggestion | None:
     growing = [worker for worker in readers if worker.pool in GROWING_POOLS and worker.pool_size]
     if not growing:
         reason = f"{waiting}. The pools of its {len(readers)} readers cannot grow: only more workers help."
+        size = sum(worker.pool_size or 0 for worker in readers)
+        if (found := _start(facts, growth(facts.flow, size), reason)) is not None:
+            return found
         return Suggestion(f"Start more workers for {name}", reason, ready * HALF)
     return _growth(facts, readers, min(growing, key=lambda worker: (worker.pool_size or 0, worker.name)), waiting)
 
@@ -61,12 +66,26 @@ def _reader(facts: Facts, waiting: str) -> Suggestion | None:
     """Let the idlest worker that says what it does read the queue, too."""
     known = [worker for worker in facts.workers if worker.active_count is not None]
     name = facts.queue.name
+    if (found := _start(facts, 1, f"{waiting}, and nobody reads it.")) is not None:
+        return found
     if not known:
         return Suggestion(f"Start a worker for {name}", f"{waiting}, and nobody reads it.", _half(facts))
     idlest = min(known, key=lambda worker: ((worker.active_count or 0) + (worker.reserved_count or 0), worker.name))
     reason = f"{waiting}, and nobody reads it. {idlest.name} has the least to do of {len(known)} workers."
     title = f"Let {idlest.name} read {name}"
     return Suggestion(title, reason, _half(facts), "worker.add_consumer", idlest.name, {"queue": name})
+
+
+def _start(facts: Facts, slots: int, reason: str) -> Suggestion | None:
+    """Let a launcher whose workers read the queue start some; None where there is none, or it may start no more."""
+    name = facts.queue.name
+    fitting = [each for each in facts.supplies if name in each.queues and each.started(slots)]
+    if not fitting:
+        return None
+    chosen = max(fitting, key=lambda each: (each.most - each.running, each.name))
+    count = chosen.started(slots)
+    title = f"Start {count} {'worker' if count == 1 else 'workers'} of {chosen.name} for {name}"
+    return Suggestion(title, reason, _half(facts), "worker.start", chosen.name, {"workers": count})
 
 
 def _growth(facts: Facts, readers: Sequence[WorkerSeen], chosen: WorkerSeen, waiting: str) -> Suggestion:

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from subsystems.kernel.triggerable import Arguments, triggerable
 from subsystems.messaging.slots import claim_slot
-from subsystems.s3_control import advising, captures, carrying, services, settling, standing
+from subsystems.s3_control import advising, captures, carrying, handing_over, services, settling, standing
 from subsystems.s3_control.audit import services as audits
+from subsystems.s3_control.bargaining import rounds as bargaining
 from subsystems.s3_control.scaling import services as scaling
 
 STEER_SECONDS, ORDERS_SECONDS, TEND_SECONDS = 1, 2, 5
-SCALE_SECONDS, ADVISE_SECONDS = 10, 30
+SCALE_SECONDS, BARGAIN_SECONDS, ADVISE_SECONDS = 10, 10, 30
 
 SCHEDULED = "s3_control.run_scheduled"
 
@@ -29,6 +30,7 @@ def tidy() -> None:
     audits.forget_runs(now=now)
     captures.forget_captured(now=now)
     captures.note_families()
+    bargaining.forget_old(now=now)
 
 
 @shared_task(name="s3_control.steer", soft_time_limit=50, time_limit=60)
@@ -56,6 +58,7 @@ def advise() -> None:
     now = timezone.now()
     if claim_slot("s3_control.advise", ADVISE_SECONDS, now=now) is not None:
         advising.look_around(now=now)
+        handing_over.look_around(now=now)
 
 
 @shared_task(name="s3_control.scale", soft_time_limit=50, time_limit=60)
@@ -64,6 +67,14 @@ def scale() -> None:
     now = timezone.now()
     if scaling.is_scaling_due(now=now) and claim_slot("s3_control.scale", SCALE_SECONDS, now=now) is not None:
         scaling.scale(now=now)
+
+
+@shared_task(name="s3_control.bargain", soft_time_limit=50, time_limit=60)
+def bargain() -> None:
+    """Look at each pool that units share. Running twice is safe: each slot is claimed once."""
+    now = timezone.now()
+    if bargaining.is_bargaining_due(now=now) and claim_slot("s3_control.bargain", BARGAIN_SECONDS, now=now) is not None:
+        bargaining.bargain(now=now)
 
 
 @shared_task(name=SCHEDULED, soft_time_limit=300, time_limit=330)

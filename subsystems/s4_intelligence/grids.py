@@ -15,6 +15,7 @@ WINDOWS = {"5 min": (5, 60), "1 h": (60, 60)}  # seconds of a step, steps
 LONG_WINDOW = ("24 h", 1800, 48)
 SMALLEST_CHANGE = 0.1  # of the usual value: a trend below it may be no chance, but it is no news
 ANOMALY_STEP = 30
+SEASON = "season"  # the detector that looks at hours, and so once an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,17 @@ def anomalies_in(fine: Floats) -> list[Seen]:
     return [
         Seen(row, "anomaly", score.name, float(score.values[row]), float(values[row, -1]), float(usual[row]))
         for score in detect(values)
+        for row in np.flatnonzero(score.found).tolist()
+    ]
+
+
+def seasonal_in(hours: Floats, period: int) -> list[Seen]:
+    """Return what is unusual at the end of weeks of hourly means, against the same hour of earlier days."""
+    usual = row_quantile(hours[:, -1::-period], 0.5)
+    return [
+        Seen(row, "anomaly", score.name, float(score.values[row]), float(hours[row, -1]), float(usual[row]))
+        for score in detect(hours, period=period)
+        if score.name == SEASON
         for row in np.flatnonzero(score.found).tolist()
     ]
 

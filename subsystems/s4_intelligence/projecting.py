@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,13 +27,16 @@ from subsystems.recursion.models import System
 from subsystems.recursion.queries import ROOT_SLUG
 from subsystems.s1_operations.adapters.celery_fleet import QueueConfig
 from subsystems.s1_operations.models import Unit
+from subsystems.s3_control import recommending
+from subsystems.s3_control.models import Recommendation
 from subsystems.s3_control.recommending import recommend
+from subsystems.s3_control.scaling.gathering import resizing
 from subsystems.s4_intelligence import threats
 from subsystems.s4_intelligence.capacity import Plan, little_residual, plan
 from subsystems.s4_intelligence.forecast_columns import unpacked
 from subsystems.s4_intelligence.lifecycles import supported_until
 from subsystems.s4_intelligence.matrices import Floats
-from subsystems.s4_intelligence.models import Forecast, Source, Threat
+from subsystems.s4_intelligence.models import Finding, Forecast, Source, Threat
 from subsystems.s4_intelligence.saturation import crossing
 from subsystems.telemetry.queries import Request, answer, latest
 from subsystems.telemetry.sketch import Sketch, merged
@@ -44,13 +47,16 @@ FRESH_SECONDS = 120.0  # of what a worker last answered
 RISING_RESOURCES = tuple(threats.LIMITS)
 ADVISED_FROM = 0.5  # of chance: below it people are told, not advised
 LASTS = timedelta(hours=6)
+PLAN_SECONDS = 600.0  # so old may a plan be that an act rests on; it is made anew every five minutes
 MAX_QUEUES = 500
+MAX_ANOMALIES = 5  # as evidence of one threat
 KEEP_GONE_SECONDS = 30 * 86_400
 
 
 def project(system: System, slot: int) -> int:
     """Look where the forecasts of *system* lead; return how many threats and opportunities there are now."""
     found = [*_of_forecasts(system), *_of_plans(system, slot), *_of_surroundings(system, slot)]
+    found = _with_anomalies(system, found)
     by_key = {
         each.key: each for each in sorted(found, key=lambda each: each.chance or 0.0)
     }  # of two spans the surer one
@@ -177,6 +183,24 @@ def _of_forecasts(system: System) -> list[threats.Threat]:
     return [each for each in found if each is not None]
 
 
+def _with_anomalies(system: System, found: Sequence[threats.Threat]) -> list[threats.Threat]:
+    """Return *found* with what is unusual now about what each is of, the strongest first, as evidence; one query."""
+    seen: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    rows = Finding.objects.filter(
+        system=system, kind=Finding.Kind.ANOMALY, ended_at=None, series__source__in={each.subject for each in found}
+    )
+    for row in rows.select_related("series"):
+        about = {"metric": row.series.metric, "name": row.name, "score": round(row.score, 2), "since": row.started_at}
+        seen[row.series.source].append(about)
+    for each in seen.values():
+        each.sort(key=lambda about: -abs(about["score"]))
+    return [
+        replace(each, evidence={**each.evidence, "anomalies": seen[each.subject][:MAX_ANOMALIES]})
+        if each.subject in seen else each
+        for each in found
+    ]  # fmt: skip
+
+
 def _limits(system: System) -> dict[str, float]:
     """Return how deep each queue may be: its own hard limit, else that of all."""
     units = queues().filter(system=system).exclude(state=Unit.State.GONE)
@@ -245,7 +269,9 @@ def _keep(system: System, found: Mapping[str, threats.Threat], slot: int) -> Non
         row.chance, row.impact = each.chance, each.impact
         row.at, row.earliest, row.latest = each.at, each.earliest, each.latest
         row.advice, row.evidence, row.last_at = each.advice[:400], dict(each.evidence), slot
-        if row.recommendation is None and _worth_advising(each):
+        if row.recommendation is not None:
+            _confirm(system, each, row.recommendation, slot)
+        elif _worth_advising(each):
             row.recommendation = _advise(system, each, slot)
         row.save()
         if new:
@@ -270,14 +296,32 @@ def _advise(system: System, each: threats.Threat, slot: int) -> UUID | None:
     now = slot_time(slot)
     try:
         row = recommend(
+            **resizing(system.pk, each.subject, _slots_wanted(each), now=now),
             system_id=system.pk, kind=each.advice_kind, source="s4", subject=each.subject, title=each.advice[:200],
             reason=_reason(each), author="s4 projector",
             key=f"s4 {slot} {each.key}"[:200], expected_effect=effect, evidence=dict(each.evidence), measured_at=now,
-            expires_at=now + LASTS, now=now,
+            expires_at=now + LASTS, now=now, fresh_seconds=recommending.FRESH_SECONDS if effect else PLAN_SECONDS,
         )  # fmt: skip
     except Refused:  # an advice that S3 does not take is still a threat that people see
         return None
     return row.pk
+
+
+def _confirm(system: System, each: threats.Threat, number: UUID, slot: int) -> None:
+    """Let advice that still waits rest on the plan as it was made now, where that asks for the same act again."""
+    if _slots_wanted(each) is None:
+        return
+    waiting = Recommendation.objects.filter(pk=number, state__in=Recommendation.WAITING).exclude(act_kind="").first()
+    act = waiting and resizing(system.pk, each.subject, _slots_wanted(each), now=slot_time(slot)).get("act")
+    if waiting and act == {name: getattr(waiting, f"act_{name}") for name in ("kind", "target", "parameters")}:
+        Recommendation.objects.filter(pk=number).update(measured_at=slot_time(slot))
+
+
+def _slots_wanted(each: threats.Threat) -> int | None:
+    """Return how many slots a plan asks for; None for what is no plan, or so far off that no act would do."""
+    if each.kind == "shortage" and each.advice_kind == "resource":
+        return int(each.evidence["needed"])
+    return threats.spare(int(each.evidence["needed"])) if each.kind == "idle" else None
 
 
 def _reason(each: threats.Threat) -> str:

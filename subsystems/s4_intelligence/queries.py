@@ -98,9 +98,9 @@ def threat_body(row: Threat) -> dict[str, Any]:
 
 def source_body(row: Source) -> dict[str, Any]:
     """Return one source outside as JSON, with what was last seen of it."""
-    plain = ("name", "kind", "address", "metric", "metric_source", "pointer", "expect_status", "every_seconds",
-             "timeout_seconds", "enabled", "last_ok", "last_value", "last_error", "failures",
-             "certificate_days_left")  # fmt: skip
+    plain = ("name", "kind", "address", "metric", "metric_source", "pointer", "expect_status", "better",
+             "every_seconds", "timeout_seconds", "enabled", "last_ok", "last_value", "last_error", "failures",
+             "turn", "certificate_days_left")  # fmt: skip
     return {
         "id": row.pk,
         "system": row.system.slug,

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from pydantic import ValidationError as BadUrl
 from subsystems.event_log.services import append, append_many, pending
 from subsystems.event_log.streams import Stream
 from subsystems.kernel.errors import Invalid, TransientError
+from subsystems.kernel.telemetry_events import emit
 from subsystems.messaging.channels import Party
 from subsystems.messaging.live import layer_errors, push
 from subsystems.messaging.slots import claim_slot
@@ -48,6 +50,8 @@ from subsystems.s4_intelligence.sources import (
     of_age,
     of_broker,
     pointed_number,
+    sentiment_of,
+    turn_of,
 )
 from subsystems.telemetry.queries import latest
 from subsystems.telemetry.samples import Sample
@@ -57,11 +61,11 @@ logger = logging.getLogger(__name__)
 SCAN_JOB, SCAN_SECONDS = "s4_intelligence.scan", 10
 AT_ONCE = 200  # what is left is due still, and comes in the next slot
 LAYER_SECONDS = 2.0
-FIELDS = ("name", "kind", "address", "metric", "metric_source", "pointer", "expect_status", "every_seconds",
+FIELDS = ("name", "kind", "address", "metric", "metric_source", "pointer", "expect_status", "better", "every_seconds",
           "timeout_seconds", "enabled")  # fmt: skip
 NOT_YET: dict[str, Any] = {
     "last_scanned_at": None, "last_ok": None, "last_value": None, "last_error": "", "failures": 0,
-    "certificate_days_left": None, "claim": None,
+    "certificate_days_left": None, "turn": None, "claim": None,
 }  # fmt: skip
 URL = re.compile(r"[a-z+]+://\S+", re.IGNORECASE)
 
@@ -164,7 +168,7 @@ def scan(*, now: datetime) -> int:
     rows = _claimed(now)
     if not rows:
         return 0
-    by_kind: defaultdict[str, list[Source]] = defaultdict(list)
+    began, by_kind = perf_counter(), defaultdict[str, list[Source]](list)
     for row in rows:
         by_kind[row.kind].append(row)
     at = now.timestamp()
@@ -172,6 +176,7 @@ def scan(*, now: datetime) -> int:
     found |= _metrics(by_kind[Source.Kind.METRIC], at) | _brokers(by_kind[Source.Kind.BROKER], at)
     found |= {row.pk: _dependency(row.address) for row in by_kind[Source.Kind.DEPENDENCY]}
     _write(rows, found, now)
+    _tell_sentiment(rows, seconds=perf_counter() - began)
     return len(rows)
 
 
@@ -312,6 +317,8 @@ def _write(rows: Sequence[Source], found: dict[int, Seen], now: datetime) -> Non
     rows = [row for row in rows if row.pk in still]
     for row in rows:
         seen = found[row.pk]
+        before = None if row.last_ok is None else Seen(row.last_ok, row.last_value)
+        row.turn = turn_of(before, seen, row.better)
         if seen.ok != (row.last_ok is not False):  # good news of a new source is no change
             changed.append(row)
         row.last_scanned_at, row.last_ok, row.last_value = at, seen.ok, seen.value
@@ -319,12 +326,28 @@ def _write(rows: Sequence[Source], found: dict[int, Seen], now: datetime) -> Non
         row.certificate_days_left = seen.certificate_days_left
     with transaction.atomic():
         Source.objects.bulk_update(
-            rows, ["last_scanned_at", "last_ok", "last_value", "last_error", "failures", "certificate_days_left"]
+            rows,
+            ["last_scanned_at", "last_ok", "last_value", "last_error", "failures", "certificate_days_left", "turn"],
         )
         append_many([_event(row) for row in changed])
     for row in changed:
         push(row.system_id, "environment", row.name, {"ok": row.last_ok})
     _keep_samples(rows, float(at))
+
+
+def _tell_sentiment(scanned: Sequence[Source], *, seconds: float) -> None:
+    """Tell of the scan, and for each system how its outside does: all its enabled sources, as last scanned."""
+    turns: defaultdict[int, list[int | None]] = defaultdict(list)
+    systems = {row.system_id for row in scanned}
+    for system_id, turn in Source.objects.filter(system_id__in=systems, enabled=True).values_list("system_id", "turn"):
+        turns[system_id].append(turn)
+    for system_id in sorted(systems):
+        mine = [row for row in scanned if row.system_id == system_id]
+        numbers = {"duration": 1000 * seconds, "findings": sum(row.last_ok is False for row in mine)}
+        about: dict[str, Any] = {"scan": "environment", "system_id": system_id, "sources": len(mine)}
+        if (found := sentiment_of(turns[system_id])) is not None:
+            about |= {"market_sentiment": found.word, "balance": found.balance, **found._asdict()}
+        emit("vsm.s4.scan.complete", numbers, about)
 
 
 def _event(row: Source) -> Any:

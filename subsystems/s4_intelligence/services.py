@@ -36,6 +36,7 @@ LOOK_JOB, LOOK_SECONDS = "s4_intelligence.look", 60
 FORESEE_JOB = "s4_intelligence.foresee"
 QUIET_SECONDS = 300  # a finding not seen for so long is over
 KEEP_FINDINGS_SECONDS = 30 * 86_400
+HOURS_OF_A_DAY = 24
 MAX_EVENTS = 50  # of one system and slot: in a storm the findings themselves tell the rest
 KEPT_JUDGED = 5_000  # values after which older ones count half, so that a figure follows what is true now
 Known = Mapping[tuple[int, str, str], Finding]
@@ -101,7 +102,7 @@ def _keep(system: System, ids: Ids, seen: Sequence[Seen], slot: int, *, names: S
     open_now = Finding.objects.select_for_update().filter(system=system, ended_at=None)
     known = {(row.series_id, row.kind, row.name): row for row in open_now}
     fresh, going = _sorted(system, ids, seen, slot, known)
-    looked = [row for row in known.values() if ("anomaly" if row.kind == Finding.Kind.ANOMALY else row.name) in names]
+    looked = [row for row in known.values() if _window(row) in names]
     over = [row for row in looked if row not in going and slot - row.last_at >= QUIET_SECONDS]
     for row in over:
         row.ended_at = row.last_at
@@ -116,6 +117,11 @@ def _keep(system: System, ids: Ids, seen: Sequence[Seen], slot: int, *, names: S
             lambda: push(system.pk, "intelligence", system.slug, {"new": len(fresh), "over": len(over)})
         )
     return len(fresh)
+
+
+def _window(row: Finding) -> str:
+    """Return which look a finding is of: anomalies are looked for each minute, but those of a season each hour."""
+    return "anomaly" if row.kind == Finding.Kind.ANOMALY and row.name != grids.SEASON else row.name
 
 
 def _sorted(
@@ -190,6 +196,7 @@ def foresee(system: System, slot: int, span: Span) -> int:
     past = _past(ids, slot, span)
     if span is DAYS:
         _look_long(system, ids, slot)
+        _keep(system, ids, grids.seasonal_in(past, HOURS_OF_A_DAY), slot, names=(grids.SEASON,))
     heard = np.isfinite(past[:, -min(10, past.shape[1]) :]).any(axis=1)  # of what fell silent nothing is foretold
     ids, past = ids[heard], past[heard]
     metrics = dict(Series.objects.filter(pk__in=ids.tolist()).values_list("pk", "metric"))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 GRACE_SECONDS = 60  # how late a scan may be: two slots, and the time that the slowest source may take
 MAX_SOURCES = 100  # of one system
 DEPENDENCIES = ("database", "redis", "channel_layer")
+SMALLEST_MOVE = 0.01  # of a value: less is no news
 HEARD_SECONDS = 15.0  # a broker that answered within three collection periods answers
 
 
@@ -38,6 +39,45 @@ def awareness_of(scans: Iterable[tuple[int | None, int]], *, now: float) -> Awar
     """Judge (scanned at, every so many seconds) of the enabled sources; one never scanned is not in time."""
     told = [at is not None and now - at <= every + GRACE_SECONDS for at, every in scans]
     return Awareness(sum(told), len(told))
+
+
+def turn_of(before: Seen | None, now: Seen, better: str) -> int | None:
+    """Return 1 where a source does better than at the scan before, -1 where worse, 0 where neither; None: unknown.
+
+    It is better when it answers again, or when its value moved by at least a hundredth the way that *better* names.
+    """
+    if before is None:
+        return None
+    if before.ok != now.ok:
+        return 1 if now.ok else -1
+    if not now.ok or not better or before.value is None or now.value is None:
+        return 0
+    moved = now.value - before.value
+    if abs(moved) < SMALLEST_MOVE * max(abs(before.value), abs(now.value)):
+        return 0
+    return (moved > 0) - (moved < 0) if better == "higher" else (moved < 0) - (moved > 0)
+
+
+class Sentiment(NamedTuple):
+    """How the outside does (`market_sentiment`, requirements 004-26): the share that got better less that got worse."""
+
+    improved: int
+    worsened: int
+    known: int
+
+    @property
+    def balance(self) -> float:
+        return (self.improved - self.worsened) / self.known
+
+    @property
+    def word(self) -> str:
+        return "positive" if self.balance > 0 else "negative" if self.balance < 0 else "neutral"
+
+
+def sentiment_of(turns: Iterable[int | None]) -> Sentiment | None:
+    """Judge how the enabled sources turned at their last scans; None where of none it is known."""
+    known = [turn for turn in turns if turn is not None]
+    return Sentiment(known.count(1), known.count(-1), len(known)) if known else None
 
 
 def pointed_number(body: bytes, pointer: str) -> float:

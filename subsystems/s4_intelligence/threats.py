@@ -114,15 +114,20 @@ def of_plan(
             advice_kind="architectural" if far else "resource",
             effect=None if not ready else ("ready", ready, 0.0, "messages"), evidence=told,
         )  # fmt: skip
-    if plan.utilisation < IDLE and plan.workers > max(LEAST_WORKERS, 2 * plan.needed):
+    if plan.utilisation < IDLE and plan.workers > spare(plan.needed):
         return Threat(
             f"idle {source}", "idle", source,
             f"{source} has workers to spare: {plan.needed} of {plan.workers} would do",
             None, GAIN, good=True, advice_kind="optimisation",
-            advice=f"Let {max(LEAST_WORKERS, 2 * plan.needed)} workers read {source} instead of {plan.workers}.",
+            advice=f"Let {spare(plan.needed)} workers read {source} instead of {plan.workers}.",
             evidence=told,
         )  # fmt: skip
     return None
+
+
+def spare(needed: int) -> int:
+    """Return how many workers are kept where *needed* would do."""
+    return max(LEAST_WORKERS, 2 * needed)
 
 
 def of_certificate(source: str, days_left: float, *, now: float) -> Threat | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,12 +20,15 @@ from subsystems.kernel.errors import Invalid, NotListed, Refused
 from subsystems.kernel.telemetry_events import emit
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
+from subsystems.s2_coordination.damping import set_rules
 from subsystems.s3_control.acts import ACTS
 from subsystems.s3_control.models import SteeringRule
 from subsystems.s3_control.permitting import checked_limits, set_permission
-from subsystems.s5_policy import queries
+from subsystems.s5_policy import handed, queries
 from subsystems.s5_policy.models import GoalValue, Policy, PolicyVersion
-from subsystems.s5_policy.terms import LARGEST, Fields, Kind, Terms, difference, limits_of, terms_of
+from subsystems.s5_policy.term import LARGEST, Fields
+from subsystems.s5_policy.terms import Kind, Terms, difference, limits_of, terms_of
+from subsystems.variety.services import judge_by
 
 logger = logging.getLogger(__name__)
 MOST = {Kind.GOAL: 50, Kind.VALUE: 50}  # of one system: each is looked at with every assessment
@@ -82,29 +85,47 @@ def amend(
 
 
 def hand_down(system: System, *, now: datetime) -> int:
-    """Tell S3 what S5 permits where that has changed or has come into force; return of how many kinds of acts."""
+    """Tell those below what S5 says where that has changed or has come into force; return how many policies."""
     rows = PolicyVersion.objects.by(now).filter(
-        policy__system=system, policy__kind=Kind.ACTING, version__gt=F("policy__handed_version")
+        policy__system=system, policy__kind__in=WAYS_DOWN, version__gt=F("policy__handed_version")
     )
     newest: dict[int, PolicyVersion] = {}
-    for version in rows.select_related("policy"):
+    for version in rows.select_related("policy__system"):
         newest.setdefault(version.policy_id, version)
-    known = [version for version in newest.values() if version.policy.name in ACTS]
+    known = [each for each in newest.values() if each.policy.kind != Kind.ACTING or each.policy.name in ACTS]
     for version in known:
-        _permit(version, now)
+        _hand(version, now)
     return len(known)
 
 
-def _permit(version: PolicyVersion, now: datetime) -> None:
-    with transaction.atomic():
-        mine = Policy.objects.filter(pk=version.policy_id, handed_version__lt=version.version)
-        if mine.update(handed_version=version.version):
-            fields = {**terms_of(Kind.ACTING).defaults, **version.fields}
-            set_permission(
-                version.policy.system_id, version.policy.name, fields["mode"], limits_of(fields),
-                by=version.author or "S5", reason=version.reason, now=now,
-            )  # fmt: skip
-            _leave_to(version.policy, fields["approvers"])
+@transaction.atomic
+def _hand(version: PolicyVersion, now: datetime) -> None:
+    mine = Policy.objects.filter(pk=version.policy_id, handed_version__lt=version.version)
+    if mine.update(handed_version=version.version):
+        kind = Kind(version.policy.kind)
+        WAYS_DOWN[kind](version, {**terms_of(kind).defaults, **version.fields}, now)
+
+
+def _permit(version: PolicyVersion, fields: Fields, now: datetime) -> None:
+    set_permission(
+        version.policy.system_id, version.policy.name, fields["mode"], limits_of(fields),
+        by=version.author or "S5", reason=version.reason, now=now,
+    )  # fmt: skip
+    _leave_to(version.policy, fields["approvers"])
+
+
+def _damp(version: PolicyVersion, fields: Fields, now: datetime) -> None:
+    set_rules(version.policy.system_id, fields, by=version.by, now=now)
+
+
+def _judge(version: PolicyVersion, fields: Fields, now: datetime) -> None:
+    judge_by(version.policy.system, handed.judged_by(fields), actor=version.author or "S5")
+
+
+# Who must act by a policy reads it where it can: packages import only downwards, so what S5 says is handed down.
+WAYS_DOWN: Mapping[str, Callable[[PolicyVersion, Fields, datetime], None]] = {
+    Kind.ACTING: _permit, Kind.DAMPING: _damp, Kind.VARIETY: _judge,
+}  # fmt: skip
 
 
 def _leave_to(policy: Policy, group: str) -> None:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 
@@ -19,10 +20,10 @@ class Policy(models.Model):
     kind = models.CharField(max_length=20)
     name = models.CharField(max_length=80, blank=True)  # of goals, values and kinds of acts; else there is one each
     made_at = models.DateTimeField(default=timezone.now, editable=False)
-    handed_version = models.PositiveIntegerField(default=0, editable=False)  # that S3 was given; of acting alone
+    handed_version = models.PositiveIntegerField(default=0, editable=False)  # that those below were given
 
     class Meta:
-        verbose_name_plural = "policies"
+        verbose_name_plural = _("policies")
         ordering = ["kind", "name"]
         constraints = [models.UniqueConstraint(fields=["system", "kind", "name"], name="policy_once")]
 
@@ -44,7 +45,9 @@ class PolicyVersion(models.Model):
     fields = models.JSONField(default=dict)
     changed = models.JSONField(default=dict)  # {"field": [before, after]}
     values = models.JSONField(default=list, blank=True)  # names of the declared values that it is to serve
-    judgement = models.FloatField(null=True, blank=True, help_text="How well it serves them, as a person judged: 0-1")
+    judgement = models.FloatField(
+        null=True, blank=True, help_text=_("How well it serves them, as a person judged: 0-1")
+    )
     reason = models.CharField(max_length=500)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     author = models.CharField(max_length=150, blank=True)  # the name stays when the person goes
@@ -87,8 +90,8 @@ class Decision(models.Model):
     """
 
     class Outcome(models.TextChoices):
-        MET = "met", "met the criterion"
-        NOT_MET = "not_met", "did not meet it"
+        MET = "met", _("met the criterion")
+        NOT_MET = "not_met", _("did not meet it")
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="decisions")
     fingerprint = models.CharField(max_length=64)  # of the alert that asks; of a person's own question a made-up one
@@ -136,7 +139,7 @@ class Emergency(models.Model):
     checklist = models.JSONField(default=list, blank=True)  # [{"what", "why", "subsystem", "done_at", "done_by", ...}]
 
     class Meta:
-        verbose_name_plural = "emergencies"
+        verbose_name_plural = _("emergencies")
         ordering = ["-began_at"]
         constraints = [
             models.UniqueConstraint(

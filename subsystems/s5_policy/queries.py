@@ -19,7 +19,8 @@ from subsystems.recursion.queries import people_in
 from subsystems.s5_policy import goals
 from subsystems.s5_policy.identity import Alignment, Item, alignment
 from subsystems.s5_policy.models import Decision, Emergency, GoalValue, Policy, PolicyVersion
-from subsystems.s5_policy.terms import TERMS, AlertPolicy, EmergencyPolicy, Fields, Kind, Source, ViabilityPolicy
+from subsystems.s5_policy.term import Fields
+from subsystems.s5_policy.terms import TERMS, AlertPolicy, EmergencyPolicy, Kind, Source, ViabilityPolicy
 from subsystems.telemetry import aggregates
 from subsystems.telemetry import queries as telemetry
 
@@ -71,6 +72,17 @@ def answer_counts(system: System, *, since: datetime, now: datetime) -> dict[str
         settled=Count("pk", filter=answered | Q(due_at__lte=now)),
         in_time=Count("pk", filter=answered & Q(answered_at__lte=F("due_at"))),
     )
+
+
+def overdue(*, now: datetime) -> dict[int, tuple[str, int, int]]:
+    """Return by system its slug, how many decisions that people put down are unanswered past their time, and how many
+    answered ones are not reviewed past theirs; only of systems in which any was put down.
+    """
+    unanswered = Q(answered_at=None, due_at__lte=now)
+    unreviewed = Q(reviewed_at=None, answered_at__isnull=False, review_by__lte=now) & ~Q(criterion="")
+    rows = Decision.objects.exclude(title="").order_by().values_list("system_id", "system__slug")
+    counted = rows.annotate(late=Count("pk", filter=unanswered), unseen=Count("pk", filter=unreviewed))
+    return {system_id: (slug, late, unseen) for system_id, slug, late, unseen in counted}
 
 
 # --- Versions ---------------------------------------------------------------------------------------------------------

@@ -5,16 +5,15 @@ A policy is a set of named fields. What is documented is the default; a field th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from typing import Any
 
 from subsystems.kernel.errors import Invalid, NotListed
-
-Fields = dict[str, Any]
+from subsystems.kernel.texts import gettext_noop as _
+from subsystems.s5_policy import handed
+from subsystems.s5_policy.term import Fields, Term
 
 
 class Kind(StrEnum):
@@ -25,6 +24,8 @@ class Kind(StrEnum):
     ALERTS = "alerts"
     EMERGENCY = "emergency"
     ACTING = "acting"
+    DAMPING = "damping"
+    VARIETY = "variety"
     GOAL = "goal"
     VALUE = "value"
 
@@ -45,32 +46,7 @@ class Source(StrEnum):
 
 
 AGGREGATIONS = ("avg", "min", "max", "sum", "last")
-LARGEST = 1e15  # numbers beyond it are typing mistakes
 YEAR = 366 * 86_400
-MOST_ACTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One field: what it is called, what may stand in it, and what stands there unless somebody says otherwise."""
-
-    name: str
-    label: str
-    kind: str  # number, whole, choice, text, flag, date
-    default: Any
-    low: float = -LARGEST
-    high: float = LARGEST
-    choices: Sequence[str] = ()
-    most: int = 0  # characters
-    help: str = ""
-    required: bool = False
-
-    def read(self, value: Any) -> Any:
-        """Return *value* as it is stored. Raises Invalid naming the field."""
-        try:
-            return _READ[self.kind](self, value)
-        except ValueError as error:
-            raise Invalid(str(error), field=self.name) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,72 +93,6 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
     return {name: [before.get(name), after.get(name)] for name in names if before.get(name) != after.get(name)}
 
 
-def _number(term: Term, value: Any) -> float | None:
-    if value is None and term.default is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError("A finite number.")
-    if not term.low <= value <= term.high:
-        raise ValueError(f"A number from {term.low:g} to {term.high:g}.")
-    return float(value)
-
-
-def _whole(term: Term, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value or 0):
-        raise ValueError("A whole number.")
-    if not term.low <= value <= term.high:
-        raise ValueError(f"A whole number from {term.low:.0f} to {term.high:.0f}.")
-    return int(value)
-
-
-def _choice(term: Term, value: Any) -> str:
-    if value not in term.choices:
-        raise ValueError(f"One of {', '.join(term.choices)}.")
-    return str(value)
-
-
-def _text(term: Term, value: Any) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError("A text.")
-    if len(value) > term.most:
-        raise ValueError(f"At most {term.most} characters.")
-    return value.strip()
-
-
-def _flag(term: Term, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("True or false.")
-    return value
-
-
-def _date(term: Term, value: Any) -> str:
-    if value in ("", None):
-        return ""
-    try:
-        return date.fromisoformat(str(value)).isoformat()
-    except ValueError:
-        raise ValueError("A date, as 2026-12-31.") from None
-
-
-def _plan(term: Term, value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or len(value) > MOST_ACTS:
-        raise ValueError(f"A list of {MOST_ACTS} acts at most.")
-    for act in value:
-        if not isinstance(act, dict) or set(act) - {"fleet", "kind", "target", "parameters"}:
-            raise ValueError("An act has fleet, kind, target and parameters.")
-        named = [act.get(name) for name in ("fleet", "kind")]
-        if not all(isinstance(each, str) and each for each in named):
-            raise ValueError("An act names its fleet and its kind.")
-        if not isinstance(act.get("target", ""), str) or not isinstance(act.get("parameters", {}), dict):
-            raise ValueError("A target is a text, parameters are an object.")
-    return value
-
-
-_READ: Mapping[str, Callable[[Term, Any], Any]] = {
-    "number": _number, "whole": _whole, "choice": _choice, "text": _text, "flag": _flag, "date": _date, "plan": _plan,
-}  # fmt: skip
-
-
 def _check_viability(fields: Mapping[str, Any]) -> None:
     if fields["critical_threshold"] > fields["viability_threshold"]:
         raise Invalid("Not above the threshold of a warning.", field="critical_threshold")
@@ -211,87 +121,106 @@ def _share(name: str, label: str, default: float, help_: str = "") -> Term:
 
 
 def _weight() -> Term:
-    return Term("weight", "Weight", "number", 1.0, 0.0, 1000.0, help="Beside the others")
+    return Term("weight", _("Weight"), "number", 1.0, 0.0, 1000.0, help=_("Beside the others"))
 
 
-_ACTIVE = Term("active", "In force", "flag", True, help="Without it, it is kept and counts no more")
+_ACTIVE = Term("active", _("In force"), "flag", True, help=_("Without it, it is kept and counts no more"))
 TERMS: Mapping[Kind, Terms] = {
     Kind.VIABILITY: Terms(
         Kind.VIABILITY,
-        "Viability",
-        "What the five subsystems weigh, and when viability is a warning or critical.",
+        _("Viability"),
+        _("What the five subsystems weigh, and when viability is a warning or critical."),
         (
-            _share("viability_threshold", "Warning below", 0.7),
-            _share("critical_threshold", "Critical below", 0.5),
-            _share("weight_s1", "Weight of S1 Operations", 0.3),
-            _share("weight_s2", "Weight of S2 Coordination", 0.1),
-            _share("weight_s3", "Weight of S3 Control", 0.2),
-            _share("weight_s4", "Weight of S4 Intelligence", 0.2),
-            _share("weight_s5", "Weight of S5 Policy", 0.2),
+            _share("viability_threshold", _("Warning below"), 0.7),
+            _share("critical_threshold", _("Critical below"), 0.5),
+            _share("weight_s1", _("Weight of S1 Operations"), 0.3),
+            _share("weight_s2", _("Weight of S2 Coordination"), 0.1),
+            _share("weight_s3", _("Weight of S3 Control"), 0.2),
+            _share("weight_s4", _("Weight of S4 Intelligence"), 0.2),
+            _share("weight_s5", _("Weight of S5 Policy"), 0.2),
         ),
         _check_viability,
     ),
     Kind.ALERTS: Terms(
         Kind.ALERTS,
-        "Alerts",
-        "How much alerting is tolerated, and how soon an answer is expected.",
+        _("Alerts"),
+        _("How much alerting is tolerated, and how soon an answer is expected."),
         (
-            Term("max_alerts_per_hour", "Alerts told in an hour, at most", "whole", 20, 0, 100_000,
-                 help="Critical ones are always told"),
-            Term("answer_critical_within_seconds", "Answer to a critical alert within (seconds)", "whole", 300, 1,
+            Term("max_alerts_per_hour", _("Alerts told in an hour, at most"), "whole", 20, 0, 100_000,
+                 help=_("Critical ones are always told")),
+            Term("answer_critical_within_seconds", _("Answer to a critical alert within (seconds)"), "whole", 300, 1,
                  YEAR),
-            Term("answer_warning_within_seconds", "Answer to a warning within (seconds)", "whole", 1800, 1, YEAR),
+            Term("answer_warning_within_seconds", _("Answer to a warning within (seconds)"), "whole", 1800, 1, YEAR),
         ),
         _anything,
     ),
     Kind.EMERGENCY: Terms(
         Kind.EMERGENCY,
-        "Emergency response",
-        "What S5 does by itself when the health of the whole system is unhealthy.",
+        _("Emergency response"),
+        _("What S5 does by itself when the health of the whole system is unhealthy."),
         (
-            Term("mode", "Response", "choice", Mode.ADVISE, choices=tuple(Mode),
-                 help="off: nothing. advise: a checklist. act: its acts go to S3 as well, which does what it may"),
-            Term("after_seconds", "Only when it has lasted (seconds)", "whole", 0, 0, 86_400),
-            Term("repeat_seconds", "No second response within (seconds)", "whole", 900, 0, 7 * 86_400),
-            Term("plan", "Acts of the response", "plan", [],
-                 help='For act: [{"fleet": "shop", "kind": "queue.pause", "target": "reports", "parameters": {}}]'),
+            Term("mode", _("Response"), "choice", Mode.ADVISE, choices=tuple(Mode),
+                 help=_("off: nothing. advise: a checklist. act: its acts go to S3 as well, which does what it may")),
+            Term("after_seconds", _("Only when it has lasted (seconds)"), "whole", 0, 0, 86_400),
+            Term("repeat_seconds", _("No second response within (seconds)"), "whole", 900, 0, 7 * 86_400),
+            Term("plan", _("Acts of the response"), "plan", [],
+                 help=_('For act: [{"fleet": "shop", "kind": "queue.pause", "target": "reports", "parameters": {}}]')),
         ),
         _check_emergency,
     ),
     Kind.ACTING: Terms(
         Kind.ACTING,
-        "Acts",
-        "Who decides about acts of one kind: a person each time, the platform within limits, or nobody.",
+        _("Acts"),
+        _("Who decides about acts of one kind: a person each time, the platform within limits, or nobody."),
         (
-            Term("mode", "Decided", "choice", "manual", choices=("manual", "auto", "never"),
-                 help="manual: a person decides each time. auto: by itself within these limits. never: nobody does it"),
-            Term("targets", "Only these targets", "text", "*", most=1000, help="With * and ?, commas between",
+            Term("mode", _("Decided"), "choice", "manual", choices=("manual", "auto", "never"),
+                 help=_("manual: a person decides each time. auto: by itself within these limits."
+                        " never: nobody does it")),
+            Term("targets", _("Only these targets"), "text", "*", most=1000, help=_("With * and ?, commas between"),
                  required=True),
-            Term("per_hour", "In an hour, at most", "whole", 6, 0, 3600),
-            Term("cooldown_seconds", "Between two on one subject (seconds)", "whole", 300, 0, 86_400),
-            Term("most", "Workers or processes at a time", "whole", 0, 0, 1000, help="0: no limit"),
-            Term("stop_after", "Stop after so many failed corrections", "whole", 3, 1, 100),
-            Term("approvers", "Left to the group", "text", "", most=150,
-                 help="Its members alone decide; empty: whoever may operate. Administrators may override it"),
+            Term("per_hour", _("In an hour, at most"), "whole", 6, 0, 3600),
+            Term("cooldown_seconds", _("Between two on one subject (seconds)"), "whole", 300, 0, 86_400),
+            Term("most", _("Workers or processes at a time"), "whole", 0, 0, 1000, help=_("0: no limit")),
+            Term("stop_after", _("Stop after so many failed corrections"), "whole", 3, 1, 100),
+            Term("approvers", _("Left to the group"), "text", "", most=150,
+                 help=_("Its members alone decide; empty: whoever may operate. Administrators may override it")),
         ),
         _anything,
         many=True,
     ),
+    Kind.DAMPING: Terms(
+        Kind.DAMPING,
+        _("Damping"),
+        _("How long S2 lets acts wait that turn round what was done before, so that they do not chase each other."),
+        handed.DAMPING,
+        _anything,
+    ),
+    Kind.VARIETY: Terms(
+        Kind.VARIETY,
+        _("Variety"),
+        _(
+            "What a system's variety is judged by: the bands of the ratio, what absorbs, and the range of each"
+            " subsystem."
+        ),
+        handed.VARIETY,
+        handed.check_variety,
+    ),
     Kind.GOAL: Terms(
         Kind.GOAL,
-        "Goals",
-        "What the system is to reach, and how far it has come.",
+        _("Goals"),
+        _("What the system is to reach, and how far it has come."),
         (
-            Term("title", "Title", "text", "", most=120, required=True),
-            Term("description", "Description", "text", "", most=2000),
-            Term("source", "Its value comes from", "choice", Source.METRIC, choices=tuple(Source)),
-            Term("metric", "Metric", "text", "", most=120),
-            Term("unit", "Of the unit", "text", "", most=200, help="By its name; empty for all that send the metric"),
-            Term("aggregation", "Of the window, the", "choice", "avg", choices=AGGREGATIONS),
-            Term("window_seconds", "Window (seconds)", "whole", 3600, 60, YEAR),
-            Term("baseline", "Baseline", "number", 0.0, help="Where it began"),
-            Term("target", "Target", "number", 1.0, help="Above or below the baseline"),
-            Term("due_on", "Due on", "date", ""),
+            Term("title", _("Title"), "text", "", most=120, required=True),
+            Term("description", _("Description"), "text", "", most=2000),
+            Term("source", _("Its value comes from"), "choice", Source.METRIC, choices=tuple(Source)),
+            Term("metric", _("Metric"), "text", "", most=120),
+            Term("unit", _("Of the unit"), "text", "", most=200,
+                 help=_("By its name; empty for all that send the metric")),
+            Term("aggregation", _("Of the window, the"), "choice", "avg", choices=AGGREGATIONS),
+            Term("window_seconds", _("Window (seconds)"), "whole", 3600, 60, YEAR),
+            Term("baseline", _("Baseline"), "number", 0.0, help=_("Where it began")),
+            Term("target", _("Target"), "number", 1.0, help=_("Above or below the baseline")),
+            Term("due_on", _("Due on"), "date", ""),
             _weight(),
             _ACTIVE,
         ),
@@ -300,11 +229,11 @@ TERMS: Mapping[Kind, Terms] = {
     ),
     Kind.VALUE: Terms(
         Kind.VALUE,
-        "Values",
-        "What the system stands for: policies and decisions are tagged with them.",
+        _("Values"),
+        _("What the system stands for: policies and decisions are tagged with them."),
         (
-            Term("title", "Value", "text", "", most=120, required=True),
-            Term("statement", "What it means", "text", "", most=2000),
+            Term("title", _("Value"), "text", "", most=120, required=True),
+            Term("statement", _("What it means"), "text", "", most=2000),
             _weight(),
             _ACTIVE,
         ),

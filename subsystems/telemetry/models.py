@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 
@@ -18,7 +19,7 @@ class Series(models.Model):
     labels = models.JSONField(default=dict, blank=True)
     key = models.CharField(max_length=64, unique=True, editable=False)  # hash of the four above
     kind = models.CharField(
-        max_length=8, blank=True, default="", help_text="gauge, counter (counts up) or delta (what was added since)"
+        max_length=8, blank=True, default="", help_text=_("gauge, counter (counts up) or delta (what was added since)")
     )
     # The series of the role that this one's history went to when its source had left for good (see `merging`).
     merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="members")
@@ -26,7 +27,7 @@ class Series(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        verbose_name_plural = "series"
+        verbose_name_plural = _("series")
         ordering = ["source", "metric"]
         indexes = [models.Index(fields=["system", "metric", "source"], name="series_by_metric")]
 
@@ -45,7 +46,7 @@ class Summary(models.Model):
     series = models.ForeignKey(
         Series, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="%(class)ss"
     )
-    at = models.BigIntegerField(help_text="Start of the step, epoch seconds")
+    at = models.BigIntegerField(help_text=_("Start of the step, epoch seconds"))
     count = models.BigIntegerField()
     sum = models.FloatField()
     min = models.FloatField()
@@ -80,9 +81,9 @@ class RollupChunk(models.Model):
         Series, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="chunks"
     )
     step_seconds = models.IntegerField()
-    at = models.BigIntegerField(help_text="Start of the chunk, epoch seconds")
+    at = models.BigIntegerField(help_text=_("Start of the chunk, epoch seconds"))
     rows = models.IntegerField()
-    samples = models.BigIntegerField(help_text="Samples that the rows sum up")
+    samples = models.BigIntegerField(help_text=_("Samples that the rows sum up"))
     data = models.BinaryField()
     sketches = models.BinaryField(null=True)  # apart: only quantiles need them
 
@@ -113,18 +114,18 @@ class ArchivedDay(models.Model):
     """One day (UTC) of minutes in the archive: as its manifest says, and how far it has come."""
 
     class State(models.TextChoices):
-        WRITTEN = "written"
-        VERIFIED = "verified"  # read back: the minutes may leave the database
-        MOVED = "moved"  # they have
-        EXPIRED = "expired"  # and the archive has forgotten them too
+        WRITTEN = "written", _("Written")
+        VERIFIED = "verified", _("Verified")  # read back: the minutes may leave the database
+        MOVED = "moved", _("Moved")  # they have
+        EXPIRED = "expired", _("Expired")  # and the archive has forgotten them too
 
     day = models.DateField(primary_key=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WRITTEN, db_index=True)
-    path = models.CharField(max_length=300, help_text="Within the archive; its name holds its checksum")
+    path = models.CharField(max_length=300, help_text=_("Within the archive; its name holds its checksum"))
     sha256 = models.CharField(max_length=64)
     rows = models.BigIntegerField()
-    samples = models.BigIntegerField(help_text="Samples that the rows sum up")
-    content = models.CharField(max_length=64, help_text="Checksum of the rows themselves")
+    samples = models.BigIntegerField(help_text=_("Samples that the rows sum up"))
+    content = models.CharField(max_length=64, help_text=_("Checksum of the rows themselves"))
     bytes = models.BigIntegerField()
     written_at = models.DateTimeField(default=timezone.now)
     verified_at = models.DateTimeField(null=True, blank=True)
@@ -143,15 +144,15 @@ class ExportTarget(models.Model):
     """
 
     class Kind(models.TextChoices):
-        OTLP = "otlp", "OpenTelemetry (OTLP over HTTP)"
-        REMOTE_WRITE = "remote_write", "Prometheus remote write"
-        STATSD = "statsd", "StatsD"
-        DOGSTATSD = "dogstatsd", "DogStatsD (Datadog)"
+        OTLP = "otlp", _("OpenTelemetry (OTLP over HTTP)")
+        REMOTE_WRITE = "remote_write", _("Prometheus remote write")
+        STATSD = "statsd", _("StatsD")
+        DOGSTATSD = "dogstatsd", _("DogStatsD (Datadog)")
 
     class Period(models.IntegerChoices):
-        TEN = 10
-        TWENTY = 20
-        THIRTY = 30
+        TEN = 10, _("Ten")
+        TWENTY = 20, _("Twenty")
+        THIRTY = 30, _("Thirty")
 
     name = models.CharField(
         max_length=60,
@@ -160,15 +161,16 @@ class ExportTarget(models.Model):
     )
     kind = models.CharField(max_length=12, choices=Kind.choices)
     address = models.CharField(
-        max_length=300, help_text="http(s)://host:port/path, or host:port for StatsD. Inside ones need VSM_HTTP_ALLOW."
+        max_length=300,
+        help_text=_("http(s)://host:port/path, or host:port for StatsD. Inside ones need VSM_HTTP_ALLOW."),
     )
     system = models.ForeignKey(
         System, null=True, blank=True, on_delete=models.CASCADE, related_name="+",
-        help_text="Empty: every system, and the platform's own health",
+        help_text=_("Empty: every system, and the platform's own health"),
     )  # fmt: skip
     period_seconds = models.PositiveSmallIntegerField(choices=Period.choices, default=Period.TEN)
     prefixes = models.CharField(
-        max_length=300, blank=True, help_text="Only metrics that begin so, such as vsm_,celery_. Empty: all"
+        max_length=300, blank=True, help_text=_("Only metrics that begin so, such as vsm_,celery_. Empty: all")
     )
     enabled = models.BooleanField(default=True)
     headers_sealed = models.TextField(blank=True, editable=False)  # encrypted: they carry tokens

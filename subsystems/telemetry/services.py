@@ -120,7 +120,9 @@ def _rejection(table: Table, place: int, reasons: Mapping[int, Refusal], now: fl
 
 
 def _append(samples: Columns) -> Refusal | None:
-    """Append to the hot tier; return why the samples are lost when it does not answer."""
+    """Append to the hot tier; return why the samples are lost when it does not answer, or is not wanted."""
+    if not settings.TELEMETRY:
+        return "telemetry_off", "Telemetry is switched off here (VSM_TELEMETRY)."
     try:
         hot_tier().append(samples)
     except TransientError as error:

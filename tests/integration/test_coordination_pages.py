@@ -76,7 +76,7 @@ def test_readers_change_nothing_and_strangers_see_nothing() -> None:
     _, secret = make_token(["read", "operate"], user=make_user(role="operator"))
 
     assert "their workers" not in reader.get("/dashboard/coordination/").content.decode()
-    assert reader.post("/dashboard/coordination/", {"enabled": "on"}).status_code == 403
+    assert browser("operator").post("/dashboard/policy/damping/", {"enabled": "on"}).status_code == 403
     assert browser().post(address).status_code == 404
     client = Client(headers=bearer(secret))
     for name in ("findings", "dampers"):
@@ -100,24 +100,28 @@ def test_a_damper_is_let_go_on_the_page() -> None:
     ("factor", "status", "enabled"),
     [pytest.param("3", 302, False, id="good"), pytest.param("0.5", 400, True, id="bad")],
 )
-def test_damping_is_changed_and_switched_off_on_the_page(factor: str, status: int, enabled: bool) -> None:
+def test_damping_is_policy_and_switched_off_as_such(factor: str, status: int, enabled: bool) -> None:
     """With and without are compared by one switch; what cannot be changes nothing."""
     fields = {
+        "reason": "To compare", "expected": "0",
         "relief_seconds": "5", "longest_relief_seconds": "60", "retreat_seconds": "300", "factor": factor,
         "longest_retreat_seconds": "7200", "calm_seconds": "3600", "lease_seconds": "60",
+        "most_extra": "0.5",
     }  # fmt: skip
 
-    answer = browser().post("/dashboard/coordination/", fields)
+    answer = browser("admin").post("/dashboard/policy/damping/", fields)
 
+    page = browser().get("/dashboard/coordination/").content.decode()
     assert answer.status_code == status
     assert damping.terms_of(root_system().pk).enabled is enabled
+    assert ("Damping is switched off" in page, "/dashboard/policy/damping/" in page) == (not enabled, True)
 
 
 def test_programs_read_and_change_the_same() -> None:
     """What the page shows a script must be able to check."""
     finding = find()
     damping.note(root_system().pk, "workers", 1, timezone.now())
-    _, secret = make_token(["read", "operate"])
+    _, secret = make_token(["read", "operate", "admin"])
     client = Client(headers=bearer(secret))
 
     whole = client.get("/api/v1/coordination/").json()
@@ -125,14 +129,18 @@ def test_programs_read_and_change_the_same() -> None:
     damper = client.get("/api/v1/coordination/dampers/").json()["results"][0]
     lifted = client.post(f"/api/v1/coordination/dampers/{damper['id']}/lift/").json()
     again = client.post(f"/api/v1/coordination/dampers/{damper['id']}/lift/")
-    off = client.patch("/api/v1/coordination/damping/", {"enabled": False}, content_type="application/json").json()
-    bad = client.patch("/api/v1/coordination/damping/", {"factor": 0.1}, content_type="application/json")
+    said = {"kind": "damping", "reason": "To compare"}
+    bad = client.post(
+        "/api/v1/policies/", {**said, "fields": {"factor": 0.1}}, content_type="application/json"
+    )  # fmt: skip
+    made = client.post("/api/v1/policies/", {**said, "fields": {"enabled": False}}, content_type="application/json")
+    off = client.get("/api/v1/coordination/damping/").json()
 
     assert (whole["lag"]["mean_seconds"], whole["open_findings"]) == (None, {"oscillation": 1})
     assert [each["id"] for each in found] == [finding.pk]
     assert (damper["in_force"], lifted["in_force"], again.status_code) == (True, False, 409)
     assert (off["enabled"], off["factor"]) == (False, 2.0)
-    assert (bad.status_code, "factor" in bad.content.decode()) == (400, True)
+    assert (bad.status_code, "factor" in bad.content.decode(), made.status_code) == (400, True, 201)
 
 
 def test_metrics_tell_of_it() -> None:

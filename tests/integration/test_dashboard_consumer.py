@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,16 +12,19 @@ import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
+from channels.security.websocket import OriginValidator
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 
 from subsystems.messaging import live
-from subsystems.recursion.models import System
+from subsystems.recursion.models import Membership, System
 from subsystems.recursion.queries import root_system
 from tests.support.factories import make_system, make_unit, make_user
-from vsm_site.dashboard import consumers
+from vsm_site import asgi
+from vsm_site.dashboard import consumers, live_hub
 from vsm_site.dashboard.consumers import DashboardConsumer
+from vsm_site.dashboard.origins import SameOrigin
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WAIT_SECONDS = 30
@@ -43,7 +47,9 @@ class Browser(ApplicationCommunicator):
 
 
 @asynccontextmanager
-async def socket(user: Any, slug: str = "", session: Any = None) -> AsyncIterator[Browser]:
+async def socket(
+    user: Any, slug: str = "", session: Any = None, consumer: type[DashboardConsumer] = DashboardConsumer
+) -> AsyncIterator[Browser]:
     """A browser's socket, as the site's routing would open it."""
     scope = {
         "type": "websocket",
@@ -52,17 +58,34 @@ async def socket(user: Any, slug: str = "", session: Any = None) -> AsyncIterato
         "user": user,
         "session": session,
     }
-    browser = Browser(DashboardConsumer.as_asgi(), scope)
+    browser = Browser(consumer.as_asgi(), scope)
     await browser.send_input({"type": "websocket.connect"})
     assert (await browser.hear())["type"] == "websocket.accept"
-    yield browser
-    await browser.send_input({"type": "websocket.disconnect", "code": 1000})
-    await browser.wait()
+    try:
+        yield browser
+    finally:
+        await browser.send_input({"type": "websocket.disconnect", "code": 1000})
+        await browser.wait()
+        await asyncio.wait_for(empty(), WAIT_SECONDS)
 
 
-async def change(system: System, number: int, key: str = "1") -> None:
-    message = {"type": "live.change", "seq": number, "changes": [{"kind": "tick", "key": key, "body": {}}]}
+async def empty() -> None:
+    """Wait until the room that the last browser has left is closed."""
+    while tasks := live_hub.hub()._tasks if not live_hub.hub()._visitors else set():
+        await asyncio.wait(tasks, timeout=0.05)
+
+
+async def change(system: System, number: int, *changes: tuple[str, str, Any]) -> None:
+    """Tell of changes (kind, key, body) under one number, as a process that makes them does."""
+    packed = [live.pack(*each) for each in changes or [("tick", "tick", {})]]
+    message = {"type": "live.change", "system": system.pk, "seq": number, "changes": packed}
     await get_channel_layer().group_send(live.group(system.pk), message)
+
+
+@pytest.fixture(autouse=True)
+def nobody_lingers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room that waits for browsers to come back would outlive the loop of its test."""
+    monkeypatch.setattr(live_hub, "LINGER_SECONDS", 0)
 
 
 async def test_a_snapshot_comes_first_and_then_numbered_changes() -> None:
@@ -92,8 +115,8 @@ async def test_a_change_that_the_snapshot_holds_already_is_not_sent_again() -> N
 
     async with socket(user) as browser:
         number = (await browser.message())["seq"]
-        await change(system, number, "old")
-        await change(system, number + 1, "new")
+        await change(system, number, ("tick", "old", {}))
+        await change(system, number + 1, ("tick", "new", {}))
         following = await browser.message()
 
     assert [one["key"] for one in following["changes"]] == ["new"]
@@ -146,7 +169,7 @@ async def test_a_browser_may_ask_for_a_new_snapshot() -> None:
 @pytest.mark.parametrize("text", ["", "nonsense", "[1]", '{"type": "other"}'])
 async def test_nonsense_from_a_browser_is_ignored(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket is open to whoever has a session; no message may break it."""
-    monkeypatch.setattr(consumers, "SNAPSHOT_EVERY_SECONDS", 0)
+    monkeypatch.setattr(consumers, "ANSWER_EVERY_SECONDS", 0)
     user = await sync_to_async(make_user)(role="viewer")
 
     async with socket(user) as browser:
@@ -175,3 +198,92 @@ async def test_a_system_of_others_is_closed(slug: str) -> None:
         answer = await browser.hear()
 
     assert (answer["type"], answer["code"]) == ("websocket.close", consumers.NOT_YOURS)
+
+
+async def test_whoever_loses_the_right_to_look_is_closed_at_once() -> None:
+    """A page stays open for days; the answer of the day it was opened must not hold for all of them."""
+    removed, locked, renamed, stays = [await sync_to_async(make_user)(role="viewer") for _ in range(4)]
+
+    async with socket(removed) as one, socket(locked) as two, socket(renamed) as three, socket(stays) as four:
+        for browser in (one, two, three, four):
+            await browser.message()
+        await sync_to_async(Membership.objects.filter(user=removed).delete)()
+        assert (await one.hear())["code"] == consumers.NOT_YOURS
+        locked.is_active = False
+        await sync_to_async(locked.save)()
+        assert (await two.hear())["code"] == consumers.LOGIN_NEEDED
+        await sync_to_async(renamed.set_password)("another-long-password")
+        await sync_to_async(renamed.save)()
+        assert (await three.hear())["code"] == consumers.LOGIN_NEEDED
+
+        assert await four.receive_nothing()
+
+
+async def test_a_browser_that_takes_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs little, but not for ever; the code tells it to come back when it can read."""
+    monkeypatch.setattr(consumers, "LAG_SECONDS", 0.01)
+    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    class Deaf(DashboardConsumer):
+        async def send(self, *args: Any, **kwargs: Any) -> None:
+            await asyncio.sleep(60)
+
+        async def close(self, code: int | None = None, reason: str | None = None) -> None:
+            await sent.put({"code": code})
+
+    user = await sync_to_async(make_user)(role="viewer")
+    async with socket(user, consumer=Deaf):
+        closed = await asyncio.wait_for(sent.get(), WAIT_SECONDS)
+
+    assert closed == {"code": consumers.TOO_SLOW}
+
+
+async def test_a_page_has_in_sight_what_it_asks_for() -> None:
+    """A fleet of thousands is never sent whole; the totals tell of the rest."""
+    user = await sync_to_async(make_user)(role="viewer")
+    units = [await sync_to_async(make_unit)(f"billing-{n}", score=n / 10) for n in range(5)]
+
+    async with socket(user, "main&units=2") as browser:
+        first = (await browser.message())["body"]
+        await browser.say('{"type": "view", "q": "LLING-4"}')
+        second = (await browser.message())["body"]
+
+    assert [unit["name"] for unit in first["units"]] == ["billing-0", "billing-1"]
+    assert first["view"] == {"units": 2, "matching": 5, "cut": True}
+    assert [unit["id"] for unit in second["units"]] == [units[4].pk]
+    assert second["totals"]["units"]["all"] == 5
+    assert second["totals"]["units"]["health"] == {"healthy": 0, "degraded": 0, "unhealthy": 5, "unknown": 0}
+    assert second["channels"]["algedonic"] == {"per_second": 0.0, "open": 0}
+
+
+@pytest.mark.parametrize(
+    ("origin", "answer"),
+    [
+        pytest.param("http://localhost:8000", "websocket.accept", id="this site"),
+        pytest.param("https://proxied.localhost", "websocket.accept", id="one that is trusted"),
+        pytest.param("http://localhost:9000", "websocket.close", id="another port of this host"),
+        pytest.param("https://elsewhere.example", "websocket.close", id="another site"),
+        pytest.param("http://[", "websocket.close", id="nonsense"),
+        pytest.param("", "websocket.close", id="none"),
+    ],
+)
+async def test_a_page_of_another_site_opens_no_socket(origin: str, answer: str, settings: Any) -> None:
+    """A browser sends the cookies of this site with a socket that any page opens: the origin tells them apart."""
+    settings.CSRF_TRUSTED_ORIGINS = ["https://proxied.localhost"]
+    headers = [(b"host", b"localhost:8000"), (b"origin", origin.encode())]
+    scope = {"type": "websocket", "path": "/ws/dashboard/", "query_string": b"", "headers": headers}
+
+    browser = Browser(SameOrigin(asgi.application.application_mapping["websocket"].application._application), scope)
+    await browser.send_input({"type": "websocket.connect"})
+
+    assert (await browser.hear())["type"] == answer
+    await browser.send_input({"type": "websocket.disconnect", "code": 1000})
+    await browser.wait()
+
+
+def test_every_socket_of_the_site_asks_where_its_page_is_from() -> None:
+    """The test above would pass without it."""
+    allowed_hosts = asgi.application.application_mapping["websocket"]
+
+    assert isinstance(allowed_hosts, OriginValidator)
+    assert isinstance(allowed_hosts.application, SameOrigin)

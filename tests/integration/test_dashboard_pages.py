@@ -26,8 +26,15 @@ from vsm_site.dashboard import queries
 pytestmark = pytest.mark.django_db
 PAGES = [
     "/dashboard/",
+    "/dashboard/?view=performance",
+    "/dashboard/?view=algedonic",
+    "/dashboard/overview/facts/",
+    "/dashboard/overview/performance/",
+    "/dashboard/overview/felt/",
     "/dashboard/systems/s1/",
     "/dashboard/systems/main/",
+    "/dashboard/model/",
+    "/dashboard/model/facts/",
     "/dashboard/alerts/",
     "/dashboard/alerts/rules/",
     "/dashboard/alerts/rules/add/",
@@ -45,6 +52,7 @@ PAGES = [
     "/dashboard/patterns/",
     "/dashboard/patterns/add/",
     "/dashboard/patterns/detections/",
+    "/dashboard/units/",
     "/dashboard/workers/",
     "/dashboard/queues/",
     "/dashboard/schedules/",
@@ -52,13 +60,19 @@ PAGES = [
     "/dashboard/inbox/",
     "/dashboard/inbox/?state=every",
     "/dashboard/scaling/",
+    "/dashboard/launchers/",
+    "/dashboard/webhooks/",
     "/dashboard/tasks/",
     "/dashboard/tasks/exceptions/",
     "/dashboard/tasks/latencies/",
+    "/dashboard/tasks/lost/",
     "/dashboard/tasks/trigger/",
     "/dashboard/tasks/runs/",
     "/dashboard/sparklines/",
     "/dashboard/history/",
+    "/dashboard/explore/",
+    "/dashboard/views/?of=/dashboard/alerts/",
+    "/dashboard/search/?q=a",
     "/dashboard/intelligence/",
     "/dashboard/variety/",
     "/dashboard/variety/history/",
@@ -70,6 +84,7 @@ PAGES = [
     "/dashboard/policy/emergencies/",
     "/dashboard/policy/acts/queue.pause/",
     "/dashboard/scores/",
+    "/dashboard/configuration/",
 ]
 VERBS = [
     "/dashboard/alerts/{alert}/acknowledge/",
@@ -83,12 +98,13 @@ VERBS = [
     "/dashboard/alerts/rules/add/",
     "/dashboard/tasks/health.assess_now/trigger/",
     "/dashboard/schedules/",
-    "/dashboard/variety/",
+    "/dashboard/policy/variety/",
+    "/dashboard/policy/damping/",
     "/dashboard/policy/viability/",
     "/dashboard/policy/goal/add/",
     "/dashboard/decisions/",
-    "/dashboard/coordination/",
     "/dashboard/patterns/install/",
+    "/dashboard/patterns/import/",
 ]
 RULE = {
     "name": "Too many orders", "metric": "orders", "unit_kind": "", "unit": "", "comparison": "gt", "threshold": "10",
@@ -309,7 +325,7 @@ def test_the_snapshot_needs_as_many_queries_for_many_units_as_for_one(
         make_alert(unit)
         record({unit.name: [Sample("orders", time.time(), float(number))]}, system_id=system.pk)
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         body = queries.snapshot(system)
 
     assert len(body["units"]) == len(body["alerts"]) == 30
@@ -320,7 +336,7 @@ def test_the_number_of_a_snapshot_is_read_before_its_rows(monkeypatch: pytest.Mo
     """The other way round, a change between the two would be in neither."""
     order = []
     monkeypatch.setattr(live, "current_number", lambda system_id: order.append("number") or 7)
-    monkeypatch.setattr(queries, "snapshot", lambda system: order.append("rows") or {})
+    monkeypatch.setattr(queries, "snapshot", lambda system, view: order.append("rows") or {})
 
     number, _ = queries.numbered_snapshot(root_system())
 

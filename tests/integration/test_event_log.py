@@ -485,7 +485,8 @@ def test_there_is_a_handler_for_each_stream_but_audit() -> None:
 
 
 def counts() -> list[tuple[Any, ...]]:
-    return list(EventCount.objects.order_by("stream", "type", "hour").values_list("stream", "type", "hour", "count"))
+    rows = EventCount.objects.order_by("at", "system_id", "stream", "type")
+    return list(rows.values_list("at", "system_id", "stream", "type", "count"))
 
 
 def test_a_replay_builds_the_same_again() -> None:

@@ -269,7 +269,7 @@ def test_what_is_too_much_for_one_export_is_cut_and_counted(monkeypatch: pytest.
 
 def test_a_person_enters_a_target_and_never_sees_its_secret_again(client: Client) -> None:
     """Given, changed elsewhere without being lost, and forgotten; the page shows names alone."""
-    client.force_login(make_user(superuser=True), backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(make_user(superuser=True), backend="vsm_site.dashboard.people.PeopleBackend")
     form = {
         "name": "collector",
         "kind": "otlp",
@@ -297,7 +297,7 @@ def test_a_person_enters_a_target_and_never_sees_its_secret_again(client: Client
 
 def test_the_form_names_the_field_at_fault(client: Client) -> None:
     """An address that cannot work comes back with its reason."""
-    client.force_login(make_user(superuser=True), backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(make_user(superuser=True), backend="vsm_site.dashboard.people.PeopleBackend")
     form = {"name": "collector", "kind": "otlp", "address": "https://", "period_seconds": 30}
 
     answer = client.post("/admin/telemetry/exporttarget/add/", form)

@@ -61,7 +61,7 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/api/v1/query", params={"query": "1"}).status_code == 200
+        return httpx.get(f"{url}/api/v1/query", params={"query": "1"}, timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -69,7 +69,7 @@ def answers(url: str) -> bool:
 def held(url: str) -> Numbers:
     """Return the last number of each series that the receiver holds."""
     asked = {"query": '{__name__!=""}', "time": str(time.time())}
-    found = httpx.get(f"{url}/api/v1/query", params=asked).json()["data"]["result"]
+    found = httpx.get(f"{url}/api/v1/query", params=asked, timeout=60).json()["data"]["result"]
     return {tuple(sorted(each["metric"].items())): float(each["value"][1]) for each in found}
 
 

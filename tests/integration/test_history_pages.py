@@ -63,7 +63,9 @@ def test_the_rows_alone_are_given_to_a_page_that_follows(reader: Client, shop: F
     assert "<html" not in rows
 
 
-@pytest.mark.parametrize("query", ["state=exploded", "cursor=x", "since=yesterday", "fleet=theirs", "min_runtime=x"])
+@pytest.mark.parametrize(
+    "query", ["state=exploded", "cursor=x", "from=yesterday", "range=2h", "fleet=theirs", "min_runtime=x"]
+)
 def test_what_cannot_be_looked_for_is_told(reader: Client, shop: Fleet, query: str) -> None:
     """Never a page that ignores half of what was asked."""
     answer = reader.get(f"{BASE}?{query}")

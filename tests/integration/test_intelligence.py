@@ -11,15 +11,23 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from subsystems.event_log.models import PendingEvent
+from subsystems.fleets.models import WorkerState
+from subsystems.kernel.errors import Refused
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
-from subsystems.s3_control.models import Recommendation
-from subsystems.s4_intelligence import projecting, queries, services
+from subsystems.s1_operations.models import Fleet, Unit
+from subsystems.s3_control import recommending
+from subsystems.s3_control.models import Action, Recommendation
+from subsystems.s4_intelligence import projecting, queries, services, threats
+from subsystems.s4_intelligence.capacity import Plan
 from subsystems.s4_intelligence.models import Finding, Forecast, Threat
-from subsystems.s4_intelligence.watched import HOUR
+from subsystems.s4_intelligence.threats import Threat as Threat_
+from subsystems.s4_intelligence.watched import DAYS, HOUR
+from subsystems.telemetry.models import Series
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
 from subsystems.telemetry.store import hot_tier
+from tests.integration.test_api_steering import make_fleet
 from tests.support.factories import bearer, make_system, make_token, make_user
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +73,39 @@ def test_a_spike_opens_one_finding_and_ends_by_itself() -> None:
     services.look(system, SLOT + 360)
     finding.refresh_from_db()
     assert finding.ended_at == SLOT
+
+
+def test_an_anomaly_of_a_season_lasts_until_its_own_next_look() -> None:
+    """It is looked for once an hour: the look of each minute, which cannot see it, must not end it."""
+    system = root_system()
+    told(system, "shop/web", "ready", noise())
+    series = Series.objects.get(source="shop/web", metric="ready")
+    about = {"kind": "anomaly", "score": 9.0, "value": 0.0, "usual": 10.0}
+    row = Finding.objects.create(system=system, series=series, name="season", started_at=SLOT - 3000,
+                                 last_at=SLOT - 3000, **about)  # fmt: skip
+
+    services.look(system, SLOT)
+    before = Finding.objects.get(pk=row.pk).ended_at
+    services.foresee(system, SLOT, DAYS)
+
+    assert before is None
+    assert Finding.objects.get(pk=row.pk).ended_at == SLOT - 3000
+
+
+def test_what_is_unusual_is_evidence_of_a_threat() -> None:
+    """Whoever weighs a threat sees what else is odd about the same source, the strongest first."""
+    system = root_system()
+    told(system, "db-1", "disk_ratio", noise() / 100)
+    series = Series.objects.get(source="db-1")
+    for name, score in (("drift", 4.5), ("spike", -9.0)):
+        Finding.objects.create(system=system, series=series, kind="anomaly", name=name, score=score, value=1.0,
+                               usual=0.5, started_at=SLOT - 60, last_at=SLOT)  # fmt: skip
+    made = Threat_("disk db-1", "saturation", "db-1", "The disk of db-1 fills up", 0.9, 0.8, evidence={"limit": 0.95})
+
+    [seen] = projecting._with_anomalies(system, [made])
+
+    assert seen.evidence["limit"] == 0.95
+    assert [each["name"] for each in seen.evidence["anomalies"]] == ["spike", "drift"]
 
 
 def test_a_rise_is_a_trend_and_noise_is_none() -> None:
@@ -174,6 +215,88 @@ def test_a_resource_that_runs_out_is_a_threat_and_an_advice() -> None:
     assert projecting.project(system, SLOT + 300) == first - 1
     threat.refresh_from_db()
     assert threat.gone_at == SLOT + 300
+
+
+@pytest.fixture
+def spare() -> Fleet:
+    """A fleet in which one worker has eight slots for a queue that needs few."""
+    fleet = make_fleet()
+    Unit.objects.create(system=fleet.system, fleet=fleet, kind="celery_queue", name="shop/mail", state="active")
+    WorkerState.objects.create(
+        fleet=fleet, name="w1@x", role="w1@x", observed_at=SLOT, progress_at=SLOT, pool="prefork", pool_size=8,
+        queues=["mail"], active_count=1, reserved_count=0, active=[], reserved=[],
+    )  # fmt: skip
+    return fleet
+
+
+def planned(fleet: Fleet, slot: int = SLOT, needed: int = 2) -> Recommendation:
+    """Let S4 find that a plan asks for other slots than there are, and return what S3 is advised."""
+    WorkerState.objects.update(observed_at=slot)
+    made = Plan(0.2, 1.0, 8, 0.2, 0.025, 0.0, needed)
+    found = threats.of_plan("shop/mail", made, chance=None, ready=None, evidence={})
+    assert found is not None
+    projecting._keep(fleet.system, {found.key: found}, slot)
+    return Recommendation.objects.get()
+
+
+def approved(row: Recommendation, at: datetime, monkeypatch: pytest.MonkeyPatch) -> Action:
+    """Approve it as a person does; the broker is nowhere, so nobody looks at the worker first."""
+    made = Action(
+        system=row.system, fleet=row.fleet, kind=row.act_kind, target=row.act_target, parameters=row.act_parameters,
+        actor="ann",
+    )  # fmt: skip
+    monkeypatch.setattr(recommending.steering, "prepare", lambda *_, **__: made)
+    recommending.approve(row, by=make_user(), reason="so be it", now=at)
+    return Action.objects.get()
+
+
+def test_a_plan_becomes_advice_with_an_act_that_a_person_approves(
+    spare: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight slots where four would do: the pool shrinks by what is idle, and only when somebody says so."""
+    row = planned(spare)
+
+    action = approved(row, NOW + timedelta(seconds=30), monkeypatch)
+
+    assert (row.source, row.subject, row.kind) == ("s4", "shop/mail", "optimisation")
+    assert (action.kind, action.target, action.parameters) == ("worker.shrink", "w1@x", {"by": 4})
+
+
+def test_a_plan_that_is_old_is_not_acted_on_until_it_was_made_anew(
+    spare: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was right ten minutes ago may cost tasks now; the same plan, made again, is as good as new."""
+    row = planned(spare)
+
+    with pytest.raises(Refused) as refused:
+        approved(row, NOW + timedelta(minutes=11), monkeypatch)
+    row = planned(spare, SLOT + 900)
+    action = approved(row, NOW + timedelta(seconds=930), monkeypatch)
+
+    assert (refused.value.code, Recommendation.objects.count(), action.kind) == ("stale", 1, "worker.shrink")
+
+
+def test_a_plan_that_asks_for_something_else_meanwhile_does_not_renew_what_it_said(
+    spare: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three are needed now: to take away four of eight would be too many."""
+    planned(spare)
+
+    row = planned(spare, SLOT + 900, needed=3)
+
+    with pytest.raises(Refused, match="."):
+        approved(row, NOW + timedelta(seconds=930), monkeypatch)
+    assert not Action.objects.exists()
+
+
+def test_what_policy_permits_is_checked_when_the_act_begins(spare: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Approved in time, begun too late: the action does not take its first step."""
+    row = planned(spare)
+    action = approved(row, NOW + timedelta(seconds=30), monkeypatch)
+
+    in_time, late = (recommending.unfit(action, now=NOW + timedelta(minutes=minutes)) for minutes in (1, 12))
+
+    assert (in_time, late[:9]) == ("", "Not done:")
 
 
 class TestDoors:

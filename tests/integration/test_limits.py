@@ -122,6 +122,7 @@ def test_the_whole_limiter_can_be_switched_off(settings: Settings) -> None:
         pytest.param({"layer": "priority", "key": "medium"}, "key", id="a severity where priorities are"),
         pytest.param({"layer": "system", "key": "s1"}, "key", id="a part of a whole system"),
         pytest.param({"layer": "moon", "key": ""}, "layer", id="a layer that there is not"),
+        pytest.param({"layer": "bargain"}, "layer", id="what only a bargain sets"),
         pytest.param({"layer": "system", "limit": 0}, "limit", id="nothing at all"),
         pytest.param({"layer": "system", "period_seconds": 10**6}, "period_seconds", id="a period beyond a day"),
         pytest.param({"layer": "system", "burst": 10**7}, "burst", id="a burst beyond a million"),

@@ -261,7 +261,7 @@ def test_signals_are_found_by_state_severity_type_source_and_time(operator: Clie
     make_signal("medium", source="oven-1", type="pleasure", at=timezone.now() - timedelta(days=2))
     wanted = {
         "state=open": {"pump-1", "oven-1"}, "state=resolved": {"valve-1"}, "severity=high": {"valve-1"},
-        "type=pleasure": {"oven-1"}, "q=PUMP": {"pump-1"}, "since=day": {"pump-1", "valve-1"},
+        "type=pleasure": {"oven-1"}, "q=PUMP": {"pump-1"}, "range=24h": {"pump-1", "valve-1"},
         "state=open&type=pain": {"pump-1"}, "q=nothing": set(),
     }  # fmt: skip
 
@@ -277,7 +277,7 @@ def listed(client: Client, query: str) -> set[str]:
 
 def test_a_filter_that_makes_no_sense_is_named(operator: Client) -> None:
     """An empty list would say that there are none."""
-    answers = [operator.get(path) for path in ("/dashboard/signals/?state=odd", "/dashboard/events/?since=yesterday")]
+    answers = [operator.get(path) for path in ("/dashboard/signals/?state=odd", "/dashboard/events/?from=yesterday")]
 
     assert [answer.status_code for answer in answers] == [400, 400]
     assert [name in text_of(answer) for name, answer in zip(("State:", "From (UTC):"), answers, strict=True)] == [
@@ -376,8 +376,8 @@ def test_events_are_found_by_each_filter(operator: Client) -> None:
     hour_ago = (timezone.now() - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")
     emitted = Event.objects.get(type="AlgedonicSignalEmitted").position
     wanted = {
-        "type=pump.started": [1], "correlation_id=c-1": [1], "message_id=m-1": [1], f"until={hour_ago}": [1],
-        "q=LOVELACE": [2], "q=pump.st&stream=audit": [2, 1], f"type=pump.stopped&since={hour_ago}": [2],
+        "type=pump.started": [1], "correlation_id=c-1": [1], "message_id=m-1": [1], f"to={hour_ago}": [1],
+        "q=LOVELACE": [2], "q=pump.st&stream=audit": [2, 1], f"type=pump.stopped&from={hour_ago}": [2],
         "stream=vsm-algedonic-signals&type=AlgedonicSignalEmitted": [emitted], "type=pump": [],
     }  # fmt: skip
 

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
+from alerts.starters import PACKS
 from subsystems.event_log.models import PendingEvent
+from subsystems.health.services import keep_overdue_decisions
 from subsystems.kernel.errors import Forbidden, Invalid, NotListed, Refused
+from subsystems.kernel.words import Subsystem
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import root_system
+from subsystems.s2_coordination import damping
+from subsystems.s2_coordination.models import DampingRules
 from subsystems.s5_policy import amending, deciding, queries
 from subsystems.s5_policy import services as s5
 from subsystems.s5_policy.models import Decision, Policy, PolicyVersion
+from subsystems.telemetry.queries import latest
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
 from subsystems.telemetry.store import hot_tier
+from subsystems.variety import queries as variety
+from subsystems.variety.models import VarietyPolicy
 from tests.support.factories import make_system, make_user
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +92,40 @@ def test_going_back_is_a_version_of_its_own(system: System) -> None:
     assert (made.version, made.fields["weight_s1"], made.reason) == (3, 0.4, "Back to version 1")
     with pytest.raises(NotListed):
         amending.revert(Policy.objects.get(), 9, by=None, reason="")
+
+
+def test_damping_and_variety_are_handed_down_when_they_come_into_force(system: System) -> None:
+    """Those below cannot read policy: they are told, each version once, also of one that was to come."""
+    now = timezone.now()
+    first = amend(system, "damping", {"retreat_seconds": 60})
+    amend(system, "damping", {"enabled": False}, effective_at=now + timedelta(hours=1))
+    amend(system, "variety", {"s1_high": 6}, effective_at=now + timedelta(hours=1))
+    today = damping.terms_of(system.pk)
+
+    handed = [amending.hand_down(system, now=now + timedelta(hours=2)) for _ in range(2)]
+    then, bands = damping.terms_of(system.pk), variety.rules(system)
+    amending.revert(first.policy, 1, by=None, reason="It swung")
+
+    assert (today.enabled, today.retreat_seconds) == (True, 60)
+    assert handed == [2, 0]
+    assert (then.enabled, then.retreat_seconds, bands.ranges[Subsystem.S1].high) == (False, 60, 6)
+    assert damping.terms_of(system.pk).enabled
+    assert PendingEvent.objects.filter(type="damping.changed").count() == 3
+
+
+def test_what_was_set_before_versions_were_kept_is_the_first_version(system: System) -> None:
+    """Whoever tuned it before must not lose it, nor find it handed down a second time."""
+    DampingRules.objects.create(system=system, factor=3.0)
+    VarietyPolicy.objects.create(system=system, buffer_bits=1.5, ranges={"s2": [1.0, 2.5]})
+    keep_rows = import_module("subsystems.s5_policy.migrations.0004_damping_and_variety").keep_rows
+
+    keep_rows(apps, None)
+
+    bodies = {row.kind: queries.policy_body(row, now=timezone.now()) for row in queries.policies()}
+    fields = bodies["variety"]["fields"]
+    assert (bodies["damping"]["version"], bodies["damping"]["fields"]["factor"]) == (1, 3.0)
+    assert (fields["buffer_bits"], fields["s2_high"], fields["s1_high"]) == (1.5, 2.5, 4.0)
+    assert amending.hand_down(system, now=timezone.now()) == 0
 
 
 def test_nobody_overwrites_what_they_have_not_seen(system: System) -> None:
@@ -214,3 +258,22 @@ def test_a_decision_that_cannot_be_is_refused_at_its_field(system: System, given
         )
 
     assert (refused.value.field, Decision.objects.count()) == (field, 0)
+
+
+def test_overdue_decisions_are_a_series_that_alerts_watch(system: System) -> None:
+    """What nobody answers or reviews in time is told like anything else: by a rule on a metric."""
+    now = timezone.now()
+    late, early = now - timedelta(hours=1), now + timedelta(hours=1)
+    about = {"system": system, "asked_at": now - timedelta(days=1), "criterion": "It sells"}
+    for number, fields in enumerate([
+        {"title": "Sell?", "due_at": late}, {"title": "Buy?", "due_at": early},
+        {"title": "Rent?", "due_at": late, "answered_at": late, "review_by": late},
+        {"title": "", "due_at": late},
+    ]):  # fmt: skip
+        Decision.objects.create(fingerprint=str(number), **about, **fields)
+
+    keep_overdue_decisions(now)
+
+    [(source, told)] = latest(system.pk, metrics=["decisions_overdue", "reviews_overdue"]).items()
+    assert (source, told["decisions_overdue"][1], told["reviews_overdue"][1]) == (system.slug, 1.0, 1.0)
+    assert {rule["metric"] for rule in PACKS["vsm"].rules if "overdue" in rule["name"]} == set(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -157,6 +158,15 @@ def test_only_who_administers_changes_policy(client: Client, role: str) -> None:
 
     assert answer.status_code == 403
     assert "Save as" not in client.get("/dashboard/policy/viability/").content.decode()
+
+
+def test_the_page_says_what_holds_in_words(administrator: Client) -> None:
+    """Not as the program writes it."""
+    text = administrator.get("/dashboard/policy/").content.decode()
+
+    said = re.findall(r"<dd>(.*?)</dd>", text)
+    assert {"yes", "none", "60", "advise"} <= set(said)
+    assert not {"True", "False", "None", "[]", "60.0"} & set(said)
 
 
 def test_goals_values_and_decisions_have_their_pages(administrator: Client) -> None:

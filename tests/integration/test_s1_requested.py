@@ -63,7 +63,9 @@ def ask(envelope: Envelope | None = None) -> Message:
 def executed() -> list[dict[str, Any]]:
     return [
         json.loads(data)
-        for data in PendingEvent.objects.filter(type="OperationExecuted").values_list("data", flat=True)
+        for data in PendingEvent.objects.filter(type="OperationExecuted")
+        .order_by("number")
+        .values_list("data", flat=True)
     ]
 
 

@@ -369,7 +369,7 @@ def test_the_admin_lists_and_shows_every_row(client: Client, model: str) -> None
     assert client.get(f"{base}add/").status_code == 403
 
 
-def test_what_is_deleted_in_the_admin_leaves_open_dashboards(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_forgotten_in_the_admin_leaves_open_dashboards(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ghost among the units would stay until somebody reloads."""
     told: list[tuple[str, Any]] = []
     monkeypatch.setattr(services, "push", lambda _system, kind, _key, body: told.append((kind, body)))
@@ -377,9 +377,9 @@ def test_what_is_deleted_in_the_admin_leaves_open_dashboards(client: Client, mon
     units = [make_unit(), make_unit()]
     fleet = Fleet.objects.create(system=root_system(), name="shop")
 
-    chosen = {"action": "delete_selected", "_selected_action": [unit.pk for unit in units], "post": "yes"}
-    client.post("/admin/s1_operations/unit/", chosen)
-    client.post(f"/admin/s1_operations/fleet/{fleet.pk}/delete/", {"post": "yes"})
+    for path, rows in (("unit", units), ("fleet", [fleet])):
+        chosen = {"action": "forget", "_selected_action": [row.pk for row in rows], "confirmed": "yes"}
+        client.post(f"/admin/s1_operations/{path}/", chosen)
 
     assert told == [("unit", None), ("unit", None), ("fleet", None)]
 

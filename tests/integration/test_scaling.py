@@ -15,6 +15,8 @@ from subsystems.fleets.models import QueueState, WorkerState
 from subsystems.kernel.errors import Invalid
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations.models import Fleet
+from subsystems.s2_coordination.models import Clearing, Damper
+from subsystems.s3_control import permitting
 from subsystems.s3_control.models import Recommendation, ScalingPolicy
 from subsystems.s3_control.scaling import queries, services
 from subsystems.telemetry.samples import Sample
@@ -118,6 +120,51 @@ def test_losing_critical_capacity_hurts_once(fleet: Fleet, now: datetime) -> Non
     assert signal.data["affected_subsystems"] == ["shop/mail"]
 
 
+def test_idle_is_what_was_idle_without_a_break_and_was_seen(fleet: Fleet, now: datetime) -> None:
+    """What nobody looked at may have been needed meanwhile: it counts from anew."""
+    row, since = policy(fleet, window_seconds=20, in_window_seconds=20), []
+    for number, busy in enumerate((1, 1, 1, 4, 1, 1, 1)):
+        later = now + timedelta(seconds=20 * number)
+        if number == 6:  # the platform was down
+            ScalingPolicy.objects.update(looked_at=later - timedelta(seconds=61))
+        seen(fleet, later, busy=busy)
+        row.refresh_from_db()
+        services.evaluate(row, now=later)
+        row.refresh_from_db()
+        since.append(None if row.idle_since is None else (row.idle_since - now).total_seconds())
+
+    assert since == [None, 20, 20, None, None, 100, 120]
+
+
+@pytest.mark.parametrize(
+    ("busy_before", "wait"),
+    [pytest.param(2.0, 1500, id="what comes again is waited for"), pytest.param(0.33, 300, id="unless it is too dear")],
+)
+def test_s2_hears_since_when_it_is_idle_and_what_that_costs(
+    fleet: Fleet, now: datetime, busy_before: float, wait: int
+) -> None:
+    """Capacity was wanted back after 1000 s once; 4 slots of which half are used are worth waiting, a twelfth not."""
+    for kind in ("worker.grow", "worker.shrink"):
+        permitting.set_permission(fleet.system_id, kind, "auto", {}, by="ann")
+    row = policy(fleet, mode="auto", least=1, in_window_seconds=5)
+    past = {"direction": 1, "acted_at": now - timedelta(hours=1), "unrest_at": now, "returns_seconds": 1000.0}
+    Damper.objects.create(system=fleet.system, subject=row.subject, **past)
+    end = now.timestamp()
+    lately = [end - 60.0 * minutes for minutes in range(50, 0, -1)] + [end - 4.9]
+    told = {"slots": [Sample("slots", at, 4.0, {}) for at in lately]}
+    told["busy"] = [Sample("busy_slots", at, busy_before, {}) for at in lately[:-1]]
+    told["busy"].append(Sample("busy_slots", end - 4.9, 0.0, {}))
+    record({row.subject: told["slots"] + told["busy"]}, system_id=fleet.system_id, now=end)
+    seen(fleet, now, busy=0)
+
+    services.evaluate(row, now=now)
+
+    row.refresh_from_db()
+    refused = Clearing.objects.get()
+    assert (refused.code, refused.direction, row.idle_since) == ("reversal", -1, now)
+    assert refused.retry_at == now + timedelta(seconds=wait)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -144,10 +191,11 @@ def test_a_policy_is_tried_on_the_load_on_record(fleet: Fleet, now: datetime) ->
     record({"shop/mail": rates, "shop/w0@x": counts}, system_id=root_system().pk, now=end)
     seen(fleet, now, busy=2)
 
-    damped, bare = queries.trial(row, hours=0.5, now=now)
+    damped, bare, fixed = queries.trial(row, hours=0.5, now=now)
 
     assert (len(damped.sizes), len(bare.sizes)) == (60, 60)
     assert max(damped.arrivals) == 7.0
+    assert set(fixed.sizes) == {20}
 
 
 def test_policies_are_kept_over_the_api(client: Client, fleet: Fleet, now: datetime) -> None:
@@ -175,4 +223,14 @@ def test_policies_are_kept_over_the_api(client: Client, fleet: Fleet, now: datet
     assert keda.json()["desired"] == 7
     assert client.get(f"/api/v1/scaling-policies/{path}", headers=stranger).status_code == 404
     assert send("post", f"{path}rehearse/", {}).json()["code"] == "unknown"
+    columns = {"at": [0, 60, 120], "arrivals": [60, 600, 60], "service_seconds": [1, None, None]}
+    tried = send("post", f"{path}rehearse/", {"columns": columns})
+    same = send("post", f"{path}rehearse/", {"text": "at,arrivals,service_seconds\n0,60,1\n60,600,\n120,60,"})
+    holed = send("post", f"{path}rehearse/", {"columns": {**columns, "at": [0, 60, 180]}})
+    both = send("post", f"{path}rehearse/", {"columns": columns, "text": "at"})
+    empty = send("post", f"{path}rehearse/", {"columns": {"at": []}})
+    assert (tried.status_code, tried.json()) == (200, same.json())
+    assert tried.json()["at_the_most"]["slot_seconds"] == 3 * 60 * 10
+    assert (holed.status_code, holed.json()["code"], "Row 3, at" in holed.content.decode()) == (400, "invalid", True)
+    assert ([both.status_code, empty.status_code], "arrivals" in empty.content.decode()) == ([400, 400], True)
     assert send("delete", path, {}).status_code == 204

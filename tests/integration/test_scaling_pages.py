@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from subsystems.recursion.queries import root_system
@@ -51,6 +52,26 @@ def test_a_decision_and_its_drivers_are_shown_and_the_policy_is_tried(fleet: Fle
     for words in ("utilisation", "Grow w0@x by", "turned round", "<polyline"):
         assert words in page
     assert "shop/mail" in client.get("/dashboard/scaling/").content.decode()
+
+
+def test_a_policy_is_tried_on_a_load_that_is_pasted_or_a_file(fleet: Fleet) -> None:  # noqa: F811
+    """Before there is any load on record; who may look may try. A mistake is shown with its row, nothing is kept."""
+    viewer, row = logged_in("viewer"), policy(fleet)
+    path = f"/dashboard/scaling/{row.pk}/rehearse/"
+    text = "at,arrivals,service_seconds\n" + "".join(f"{60 * step},{60 * (step % 15)},1\n" for step in range(60))
+
+    pasted = viewer.post(path, {"load": text})
+    sent = viewer.post(path, {"file": SimpleUploadedFile("load.csv", text.encode())})
+    wrong = viewer.post(path, {"load": text.replace("\n120,", "\n110,")})
+    binary = viewer.post(path, {"file": SimpleUploadedFile("load.csv", b"\xff\xfe\x00")})
+    large = viewer.post(path, {"file": SimpleUploadedFile("load.csv", b"9" * 500_001)})
+
+    assert [answer.status_code for answer in (pasted, sent, wrong, binary, large)] == [200, 200, 400, 400, 400]
+    assert all("<polyline" in answer.content.decode() for answer in (pasted, sent))
+    assert "Row 3, at" in wrong.content.decode()
+    assert "text in UTF-8" in binary.content.decode()
+    assert logged_in(system=make_system()).post(path, {"load": text}).status_code == 404
+    assert viewer.get(path).status_code == 405
 
 
 def test_readers_and_strangers_scale_nothing(fleet: Fleet) -> None:  # noqa: F811

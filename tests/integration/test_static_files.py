@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import cramjam
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
@@ -49,6 +50,17 @@ def test_a_file_that_did_not_change_is_not_sent_again() -> None:
     status, _, body = asyncio.run(fetch(PATH, headers={b"if-none-match": headers[b"etag"]}))
 
     assert (status, body) == (304, b"")
+
+
+def test_text_leaves_as_small_as_the_browser_can_read_it() -> None:
+    """The first page over a slow line waits for all scripts and styles."""
+    _, _, plain = asyncio.run(fetch(PATH))
+
+    for asked, encoding, unpack in ((b"gzip, deflate, br", b"br", cramjam.brotli), (b"gzip", b"gzip", cramjam.gzip)):
+        _, headers, body = asyncio.run(fetch(PATH, headers={b"accept-encoding": asked}))
+        assert (headers[b"content-encoding"], headers[b"vary"]) == (encoding, b"Accept-Encoding")
+        assert int(headers[b"content-length"]) == len(body) < len(plain) / 2
+        assert bytes(unpack.decompress(body)) == plain
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +22,8 @@ from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.gcra import Limit
 from subsystems.messaging.limits import GuardedLimiter, RateLimited
 from subsystems.messaging.redis_limiter import RedisLimiter
-from tests.support.platform_process import ROOT, free_port, until
+from tests.support.own_redis import OwnRedis
+from tests.support.platform_process import ROOT, until
 from tests.support.rate_limiter_contract import RateLimiterContract, bucket
 
 PROCESSES, LIMIT, BURST, SECONDS = 4, 200, 20, 2
@@ -100,38 +100,9 @@ def test_four_processes_get_the_limit_within_five_percent() -> None:
     assert accepted == pytest.approx(BURST + LIMIT * elapsed, rel=0.05)
 
 
-class Server:
-    """A Redis of our own that may be stopped."""
-
-    def __init__(self, home: Path) -> None:
-        self.port, self._home = free_port(), home
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--save", "", "--dir", str(self._home)]
-        self.process = subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL)
-        until(self._answers, seconds=20, what="our Redis answers")
-
-    def hang(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait(20)
-
-    def _answers(self) -> bool:
-        try:
-            with redis.Redis.from_url(self.url, socket_timeout=1) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
+def server(tmp_path: Path) -> Iterator[OwnRedis]:
+    server = OwnRedis(tmp_path)
     limits.use_limiter(GuardedLimiter(RedisLimiter(url=server.url), rest_seconds=0.2))
     yield server
     limits.use_limiter(None)
@@ -147,9 +118,9 @@ def say(severity: Severity) -> bool:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("fail", [Server.stop, Server.hang], ids=["the server is dead", "the server hangs"])
+@pytest.mark.parametrize("fail", [OwnRedis.stop, OwnRedis.hang], ids=["the server is dead", "the server hangs"])
 def test_without_redis_critical_passes_and_the_rest_is_held_locally(
-    server: Server, fail: Callable[[Server], None], caplog: pytest.LogCaptureFixture
+    server: OwnRedis, fail: Callable[[OwnRedis], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The worst moment to lose pain is the moment when something is broken; nor may it open the gates."""
     assert say(Severity.HIGH)
@@ -164,7 +135,7 @@ def test_without_redis_critical_passes_and_the_rest_is_held_locally(
 
 
 @pytest.mark.django_db
-def test_a_hanging_redis_is_asked_by_one_caller_at_a_time(server: Server) -> None:
+def test_a_hanging_redis_is_asked_by_one_caller_at_a_time(server: OwnRedis) -> None:
     """A thousand publishers must not each find out for themselves: 50 ms once in a while, not 50 ms each."""
     say(Severity.LOW)
     server.hang()
@@ -177,7 +148,7 @@ def test_a_hanging_redis_is_asked_by_one_caller_at_a_time(server: Server) -> Non
 
 
 @pytest.mark.django_db
-def test_the_limiter_recovers_by_itself(server: Server) -> None:
+def test_the_limiter_recovers_by_itself(server: OwnRedis) -> None:
     """Nobody restarts workers because Redis was restarted; what was refused meanwhile is told afterwards."""
     server.stop()
     refused = sum(not say(Severity.LOW) for _ in range(10))

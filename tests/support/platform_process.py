@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a-password-for-the-browser"
 START_SECONDS = 300
 STOP_SECONDS = 60
+ASK_SECONDS = 60  # for an answer: a machine that runs everything else beside is slow
 
 
 def until(met: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -36,17 +38,19 @@ def free_port() -> int:
 
 
 class Platform:
-    """Starts with an empty home; `stop` is the Ctrl-C of `make up`."""
+    """Starts with an empty home or a copy of *database* in it, and *variables*; `stop` is the Ctrl-C of `make up`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, database: Path | None = None, **variables: str) -> None:
+        if database:
+            shutil.copy(database, home / "vsm.sqlite3")
         self.port, self.flower_port, self.statsd_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "log"
-        self._token = ""
+        self._tokens: dict[tuple[str, ...], str] = {}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "manage.py", "vsm"], cwd=ROOT, env=self._environment(home), stdout=log, stderr=log,
-                start_new_session=True,
+                [sys.executable, "manage.py", "vsm"], cwd=ROOT, env=self._environment(home) | variables, stdout=log,
+                stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
             until(self._answers, seconds=START_SECONDS, what="the platform answers")
@@ -67,15 +71,37 @@ class Platform:
             os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait(STOP_SECONDS)
 
-    def push(self, source: str, **values: float) -> None:
-        """Send one sample per metric, as an agent does."""
-        samples = [{"metric": metric, "value": value, "at": time.time()} for metric, value in values.items()]
-        answer = self._post("/api/v1/ingest/", {"source": source, "samples": samples})
-        assert answer.json()["accepted"] == len(samples), answer.text
+    def push(self, source: str, *, ago: float = 0.0, **values: float) -> None:
+        """Send one sample per metric, as an agent does, of now or of *ago* seconds before."""
+        answer = self.offer(source, ago=ago, **values)
+        assert answer.json()["accepted"] == len(values), answer.text
+
+    def offer(self, source: str, *, ago: float = 0.0, **values: float) -> httpx.Response:
+        """Send one sample per metric, and return what was answered."""
+        at = time.time() - ago
+        samples = [{"metric": metric, "value": value, "at": at} for metric, value in values.items()]
+        return self._post("/api/v1/ingest/", {"source": source, "samples": samples})
+
+    def ask(self, path: str) -> Any:
+        """Return what the API answers to a program that reads."""
+        headers = {"Authorization": f"Bearer {self.token('read')}"}
+        answer = httpx.get(f"{self.url}/api/v1/{path}", headers=headers, timeout=ASK_SECONDS)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def send(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return what the API answers to a program that operates."""
+        return self._post(f"/api/v1/{path}", body).json()
 
     def say(self, message: Mapping[str, Any]) -> None:
         """Send one message, as a program does."""
         self._post("/api/v1/messages/", message)
+
+    def hurt(self, source: str) -> None:
+        """Raise a pain that somebody must answer."""
+        self._post(
+            "/api/v1/signals/", {"type": "pain", "severity": "high", "source": source, "description": "It hurts"}
+        )
 
     def watch(self, rule: Mapping[str, Any]) -> None:
         """Add an alert rule."""
@@ -85,24 +111,26 @@ class Platform:
         """Ask a worker to run *task* now, instead of waiting until it is due."""
         self._post(f"/api/v1/tasks/{task}/trigger/", {})
 
-    def token(self) -> str:
-        """Return the secret of a token that pushes and operates."""
-        if not self._token:
-            wanted = {"name": "agent", "scopes": ["ingest", "operate"]}
-            made = httpx.post(f"{self.url}/api/v1/tokens/", json=wanted, auth=("admin", PASSWORD))
+    def token(self, *scopes: str) -> str:
+        """Return the secret of a token that may do this; without scopes, one that pushes and operates."""
+        scopes = scopes or ("ingest", "operate")
+        if scopes not in self._tokens:
+            wanted = {"name": "agent", "scopes": scopes}
+            made = httpx.post(f"{self.url}/api/v1/tokens/", json=wanted, auth=("admin", PASSWORD), timeout=ASK_SECONDS)
             assert made.status_code == 201, made.text
-            self._token = made.json()["secret"]
-        return self._token
+            self._tokens[scopes] = made.json()["secret"]
+        return self._tokens[scopes]
 
     def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        answer = httpx.post(self.url + path, json=body, headers={"Authorization": f"Bearer {self.token()}"})
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        answer = httpx.post(self.url + path, json=body, headers=headers, timeout=ASK_SECONDS)
         assert answer.is_success, answer.text
         return answer
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.url}/health").is_success
+            return httpx.get(f"{self.url}/health", timeout=ASK_SECONDS).is_success
         except httpx.TransportError:
             return False
 

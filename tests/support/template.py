@@ -1,29 +1,41 @@
-"""One migrated database for all processes of a run, copied by each: migrating takes longer than most files of tests."""
+"""One migrated database for all processes, copied by each: migrating takes longer than most files of tests."""
 
 from __future__ import annotations
 
 import fcntl
+import getpass
+import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 
+ROOT = Path(__file__).resolve().parents[2]
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")[:12]
+KEPT = 8
 TEMPLATE = f"test_vsm_template_{RUN}"
 
 
 def copy_of_template() -> None:
-    """Let the test database of this process be a copy of the run's migrated one, made by whoever comes first."""
-    with _alone(shared := Path(os.environ["VSM_HOME"]).parent):
-        if connection.vendor == "sqlite":
-            _copy_file(shared / f"{TEMPLATE}.sqlite3", Path(connection.settings_dict["TEST"]["NAME"]))
-        else:
+    """Let the test database of this process be a copy of a migrated one, made by whoever comes first."""
+    if connection.vendor == "sqlite":
+        with _alone(kept := _kept_folder()):
+            _copy_file(kept, Path(connection.settings_dict["TEST"]["NAME"]))
+    else:
+        with _alone(shared := Path(os.environ["VSM_HOME"]).parent):
             _name_template(shared / TEMPLATE)
+
+
+def kept_database() -> Path:
+    """Return the migrated SQLite file; only for reading, and only after a copy of it was asked for."""
+    return _kept_folder() / f"{_migrations()}.sqlite3"
 
 
 def drop_template() -> None:
@@ -34,10 +46,31 @@ def drop_template() -> None:
             (shared / TEMPLATE).unlink(missing_ok=True)
 
 
-def _copy_file(template: Path, own: Path) -> None:
-    if not template.exists():
-        _migrate(str(template))
-    shutil.copy(template, own)
+def _copy_file(folder: Path, own: Path) -> None:
+    kept = kept_database()
+    if not kept.exists():
+        half = folder / "half.sqlite3"
+        half.unlink(missing_ok=True)
+        _migrate(str(half))
+        half.rename(kept)
+        for old in sorted(folder.glob("*.sqlite3"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            old.unlink()
+    shutil.copy(kept, own)
+
+
+def _kept_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"vsm-migrated-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _migrations() -> str:
+    """Return what tells one set of migrations, and of the packages that run them, from another."""
+    digest = hashlib.sha256((ROOT / "requirements" / "test.txt").read_bytes())
+    for app in sorted(apps.get_app_configs(), key=lambda app: app.name):
+        for path in sorted(Path(app.path, "migrations").glob("*.py")):
+            digest.update(f"{app.name}/{path.name}".encode() + path.read_bytes())
+    return digest.hexdigest()[:32]
 
 
 def _name_template(mark: Path) -> None:

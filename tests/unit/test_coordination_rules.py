@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from subsystems.s2_coordination.monitor.conflicts import Act, Due, clashes, collisions, usual_runtime
-from subsystems.s2_coordination.monitor.fairness import Claim, fair_shares, fairness, jain
+from subsystems.s2_coordination.monitor.fairness import Claim, fairness, jain
 from subsystems.s2_coordination.monitor.findings import is_about
 from subsystems.s2_coordination.monitor.lags import lags, overall
 
@@ -22,22 +22,6 @@ from subsystems.s2_coordination.monitor.lags import lags, overall
 def test_jains_index(values: list[float], expected: float) -> None:
     """Known values of the formula."""
     assert jain(values) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("capacity", "demands", "weights", "expected"),
-    [
-        pytest.param(12, [2, 10, 10], [1, 1, 1], [2, 5, 5], id="who asks for little has it"),
-        pytest.param(12, [20, 20], [1, 3], [3, 9], id="by weight"),
-        pytest.param(12, [2, 3], [1, 1], [2, 3], id="enough for all"),
-        pytest.param(0, [2, 3], [1, 1], [0, 0], id="nothing to divide"),
-    ],
-)
-def test_what_is_short_is_divided_by_weight(
-    capacity: float, demands: list[float], weights: list[float], expected: list[float]
-) -> None:
-    """Equal parts are not fair to who asks for more than others need."""
-    assert fair_shares(capacity, demands, weights) == pytest.approx(expected)
 
 
 def test_who_got_all_that_was_asked_for_is_not_favoured() -> None:

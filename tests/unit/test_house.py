@@ -17,7 +17,7 @@ DOORS = {
     "transitions.py", "book.py", "feeding.py", "looking.py", "rehearsing.py", "recalling.py", "exchange.py",
     "rule_forms.py", "limits.py", "redis_limiter.py", "rejections.py",
     "fast_lane.py", "handlers.py", "inbound.py", "outbox.py", "reader.py", "receiving.py", "relay.py", "topology.py",
-    "wire.py",
+    "wire.py", "new_tables.py",
     "bulk.py", "projections.py",
     "gathering.py",
     "leading.py", "dispatch.py", "damping.py",
@@ -31,7 +31,9 @@ DOORS = {
     "watching.py", "detection.py", "rounds.py", "worker_queries.py", "counting.py", "results.py",
     "rolling_up.py",
     "raising.py", "beating.py", "permitting.py", "recommending.py", "gauging.py", "settling.py", "advising.py",
-    "amending.py", "deciding.py", "responding.py", "projecting.py", "scanning.py",
+    "stepping.py", "emptying.py", "amending.py", "deciding.py", "responding.py", "projecting.py", "scanning.py",
+    "administering.py",
+    "hearing.py", "pooling.py", "enforcing.py", "granting.py",
 }  # fmt: skip
 OUTSIDE = {"django", "celery", "kombu", "redis", "channels"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

@@ -8,7 +8,7 @@ from subsystems.kernel.severity import Severity
 from subsystems.messaging.breaker import Breaker
 from subsystems.messaging.channels import Channel, Party
 from subsystems.messaging.gcra import Limit
-from subsystems.messaging.limit_policy import Rows, buckets, counter_name, limit_of, parse_counter
+from subsystems.messaging.limit_policy import Layer, Rows, buckets, counter_name, limit_at, limit_of, parse_counter
 
 HIGH, MEDIUM, LOW, CRITICAL = Severity.HIGH, Severity.MEDIUM, Severity.LOW, Severity.CRITICAL
 
@@ -42,6 +42,34 @@ def test_layers_go_from_the_severity_to_the_whole_system() -> None:
     found = buckets(Channel.ALGEDONIC, Party.S1, HIGH, 7, rows={})
 
     assert [bucket.key for bucket in found] == ["severity:7:high", "subsystem:7:s1", "system:7:"]
+
+
+def test_what_was_bargained_stands_beside_the_other_layers_except_while_bargaining() -> None:
+    """Whoever holds too little must be able to ask for more."""
+    rows: Rows = {(7, Layer.BARGAIN, ""): Limit(3, 1, 30)}
+
+    layers = {
+        channel: [bucket.layer for bucket in buckets(channel, Party.S1, HIGH, 7, rows=rows)]
+        for channel in (Channel.COORDINATION, Channel.RESOURCE_BARGAIN)
+    }
+
+    assert layers[Channel.COORDINATION] == ["priority", "bargain", "subsystem", "system"]
+    assert layers[Channel.RESOURCE_BARGAIN] == ["subsystem", "system"]
+
+
+@pytest.mark.parametrize(
+    ("per_second", "limit"),
+    [
+        pytest.param(250.0, Limit(250, 1, 2500), id="a second of it"),
+        pytest.param(2.5, Limit(150, 60, 25), id="a minute of it"),
+        pytest.param(0.01, Limit(864, 86_400, 1), id="a day of it"),
+        pytest.param(0.0, Limit(1, 86_400, 1), id="nothing is one a day"),
+        pytest.param(1e9, Limit(1_000_000, 1, 1_000_000), id="no more than a limit can be"),
+    ],
+)
+def test_a_rate_becomes_a_limit_of_whole_numbers(per_second: float, limit: Limit) -> None:
+    """Over time it lets as much pass, and ten seconds of it at once."""
+    assert limit_at(per_second) == limit
 
 
 @pytest.mark.parametrize(

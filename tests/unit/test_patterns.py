@@ -375,6 +375,21 @@ MISTAKES = [
     pytest.param("", 1, "", id="nothing"),
     pytest.param("pattern: ab\nwhen:\n  recent: {event: a, where: {v: {regex: '('}}}\n", 3,
                  "when.recent.where.v.regex", id="a regular expression"),
+    *(pytest.param(
+        f"pattern: ab\nwhen: {{recent: {{event: a}}}}\nactions:\n  - recommend:\n      act: {act}\n{rest}", line, field,
+        id=f"an act of an adjustment: {name}",
+    ) for name, act, rest, line, field in [
+        ("unknown", "coordination_adjustment", "      do:\n        fleet: shop\n        kind: worker.fly\n", 8,
+         "actions[0].recommend.do.kind"),
+        ("its parameters", "coordination_adjustment",
+         "      do:\n        fleet: shop\n        kind: worker.grow\n        parameters: {by: lots}\n", 9,
+         "actions[0].recommend.do.parameters"),
+        ("without what is expected", "coordination_adjustment", "      do: {fleet: shop, kind: queue.pause}\n", 4,
+         "actions[0].recommend"),
+        ("of a scaling", "auto_scale",
+         "      do: {fleet: shop, kind: queue.pause}\n      expect: {metric: a, to: 0}\n", 6,
+         "actions[0].recommend.do"),
+    ]),
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from subsystems.s4_intelligence.anomalies import BEYOND, MIN_PAST, NOMINAL, detect, robust_z, season
+from subsystems.s4_intelligence.grids import seasonal_in
 
 RNG = np.random.default_rng(5)
 
@@ -64,6 +65,9 @@ def test_the_time_of_day_is_no_anomaly_but_its_absence_is() -> None:
 
     assert found(values, "season", 24) == [False, True]
     assert np.isnan(season(values[:, : 24 * 3], 24)).all()
+    [seen] = seasonal_in(values, 24)
+    assert (seen.row, seen.name, seen.value) == (1, "season", 0.0)
+    assert seen.usual == pytest.approx(10, abs=0.5)
 
 
 def test_a_series_that_never_moved_and_now_does() -> None:

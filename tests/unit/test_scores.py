@@ -73,6 +73,23 @@ def test_a_score_is_made_from_what_was_measured(made: scores.Scored, expected: f
     assert made.reason.endswith(".") or made.reason == "n"
 
 
+def test_what_units_bargained_for_is_efficient_resource_by_resource() -> None:
+    """Slots and messages a second are no sum: each resource counts alike, and none less than nothing."""
+    found = scores.bargained({"cpu": (10.0, 2.0), "calls": (1000.0, 3000.0)})
+
+    assert found.value == 0.4
+    assert found.inputs["cpu allocated"] == 10.0
+
+
+def test_a_share_that_was_imposed_is_no_sign_of_autonomy() -> None:
+    """Two pains that ended alone, four shares that changed, one of them by a notice."""
+    hour = timedelta(hours=1)
+    ended = [(NOON + n * hour, NOON + (n + 1) * hour) for n in (0, 4)]
+
+    assert scores.autonomy(ended, [], allocated=4, imposed=1).value == 5 / 6
+    assert scores.autonomy([], [], allocated=2, imposed=2).value == 0.0
+
+
 def test_autonomy_is_what_ended_without_anybody_steering() -> None:
     """Requirement 001-19: 1 - what a command caused over all."""
     hour = timedelta(hours=1)

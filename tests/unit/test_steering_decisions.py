@@ -242,7 +242,7 @@ def test_parameters_that_make_no_sense_are_refused(kind: str, given: dict[str, o
 
 def test_what_can_be_undone_is_undone_by_an_act_that_takes_its_parameters() -> None:
     """An undo that its own act refuses would be found out at the worst moment."""
-    before = {"rates": {"a": "5/s"}, "workers": {"a": {"autoscale": [4, 1]}}}
+    before = {"rates": {"a": "5/s"}, "workers": {"a": {"autoscale": [4, 1]}}, "undoable": True}
     parameters = {
         "worker.autoscale": {"max": 9, "min": 2},
         "worker.grow": {"by": 2},

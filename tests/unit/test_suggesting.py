@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from subsystems.fleets.flow import Flow
 from subsystems.fleets.snapshots import QueueSeen, WorkerSeen
 from subsystems.s3_control import suggesting
+from subsystems.s3_control.launching.sizes import Supply
 from subsystems.s3_control.suggesting import Facts
 
 UNKNOWN = Flow(None, None, None, None)
@@ -47,6 +49,19 @@ def test_the_act_fits(given: Facts, act: tuple[str, str, Any]) -> None:
 
     assert found is not None
     assert (found.kind, found.target, found.parameters) == act
+
+
+def test_a_launcher_that_names_the_queue_starts_workers() -> None:
+    """Where no pool can grow, and where nobody reads it; not at its most, and not for another's queue."""
+    supply = Supply("mailers", ("mail",), slots=1, running=1, least=0, most=2)
+
+    for given in (facts(worker("a", "mail", pool="solo")), facts(worker("a", "x", busy=1))):
+        found = suggesting.for_queue(replace(given, supplies=[supply]))
+        others = [replace(supply, running=2), replace(supply, queues=("post",))]
+        without = suggesting.for_queue(replace(given, supplies=others))
+        assert found is not None
+        assert (found.kind, found.target, found.parameters) == ("worker.start", "mailers", {"workers": 1})
+        assert without is None or without.kind != "worker.start"
 
 
 @pytest.mark.parametrize("ready", [0.0, None], ids=["empty", "unknown"])

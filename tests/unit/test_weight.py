@@ -33,10 +33,10 @@ def test_the_embedded_process_leaves_heavy_packages_alone() -> None:
     assert HEAVY & set(ran.stdout.split()) == set()
 
 
-def test_pages_and_the_api_are_loaded_when_somebody_looks() -> None:
-    """Their views are a tenth of the idle process, and of any address both are found."""
+def test_pages_the_api_and_the_admin_are_loaded_when_somebody_looks() -> None:
+    """Their views are a tenth of the idle process, and of any address they are found."""
     load = "import django; django.setup(); import vsm_site.urls, sys; print({n} & set(sys.modules))"
-    views = "{'vsm_site.dashboard.views', 'vsm_site.api.views'}"
+    views = "{'vsm_site.dashboard.views', 'vsm_site.api.views', 'vsm_site.back_office.urls', 'alerts.admin'}"
     asked = load.replace("print", "from django.urls import reverse; reverse('dashboard:overview'); print")
 
     said = [

@@ -65,6 +65,10 @@ class DamperSerializer(Plain):
     last_direction = serializers.IntegerField(help_text="1 added, -1 took away, 0 nothing yet")
     acted_at = serializers.DateTimeField(allow_null=True)
     reversals = serializers.IntegerField(help_text="That count now; each doubles the wait")
+    returns_seconds = serializers.FloatField(
+        allow_null=True, help_text="So long after it was needed last something was wanted back, at most; null: never"
+    )
+    period_seconds = serializers.FloatField(allow_null=True, help_text="With which the demand for it swings")
     leased_to = serializers.CharField(allow_null=True, help_text="Who acts on it now")
     leased_until = serializers.DateTimeField(allow_null=True)
     asked_at = serializers.DateTimeField(allow_null=True)
@@ -80,7 +84,7 @@ def _help(name: str) -> str:
 
 
 class DampingSerializer(Plain):
-    """How a system's acts are damped. What is not given stays as it is."""
+    """How a system's acts are damped."""
 
     enabled = serializers.BooleanField(required=False, help_text="Off: only two writers at once are kept apart")
 

@@ -178,6 +178,9 @@ class EnvironmentSourceSerializer(Plain):
     pointer = serializers.CharField(
         max_length=200, required=False, allow_blank=True, help_text="http: JSON pointer (RFC 6901) to a number"
     )
+    better = serializers.ChoiceField(
+        choices=Source.Better.choices, required=False, allow_blank=True, help_text="Which values are good news"
+    )
     expect_status = serializers.IntegerField(min_value=100, max_value=599, required=False, allow_null=True)
     every_seconds = serializers.IntegerField(min_value=30, max_value=86_400, required=False)
     timeout_seconds = serializers.FloatField(min_value=0.1, max_value=10, required=False)
@@ -186,6 +189,9 @@ class EnvironmentSourceSerializer(Plain):
     last_value = serializers.FloatField(read_only=True, allow_null=True)
     last_error = serializers.CharField(read_only=True)
     failures = serializers.IntegerField(read_only=True, help_text="Scans that failed, one after the other")
+    turn = serializers.IntegerField(
+        read_only=True, allow_null=True, help_text="Since the scan before: 1 better, -1 worse; null: unknown"
+    )
     certificate_days_left = serializers.FloatField(read_only=True, allow_null=True)
     last_scanned_at = serializers.DateTimeField(read_only=True, allow_null=True)
     next_due_at = serializers.DateTimeField(read_only=True)

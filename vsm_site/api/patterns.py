@@ -11,7 +11,7 @@ from subsystems.s4_intelligence.models import Pattern, PatternDetection
 from subsystems.s4_intelligence.patterns import queries
 from vsm_site.api.fields import FiniteField, SystemField
 from vsm_site.api.filters import IdFilter, InSystem, MomentFilter
-from vsm_site.api.serializers import Plain
+from vsm_site.api.serializers import Plain, RefusedRuleSerializer
 
 MAX_TEXT = 20_000
 
@@ -107,6 +107,13 @@ class InstallPatternsSerializer(Plain):
     names = serializers.ListField(
         child=serializers.CharField(max_length=60), required=False, max_length=50, help_text="Without it, all"
     )
+
+
+class ImportedPatternsSerializer(Plain):
+    added = serializers.ListField(child=serializers.CharField())
+    changed = serializers.ListField(child=serializers.CharField())
+    unchanged = serializers.ListField(child=serializers.CharField())
+    refused = RefusedRuleSerializer(many=True, help_text="By their place in the file")
 
 
 class PatternMistakeSerializer(Plain):

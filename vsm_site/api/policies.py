@@ -28,6 +28,13 @@ class PolicyFilter(InSystem):
         fields = ["name"]
 
 
+class ImportPoliciesSerializer(Plain):
+    text = serializers.CharField(max_length=500_000, trim_whitespace=False, help_text="YAML or JSON, as exported")
+    reason = serializers.CharField(max_length=500, help_text="Kept with each version")
+    dry_run = serializers.BooleanField(default=False, help_text="Say what would become of it, and keep nothing")
+    system = SystemField(required=False)
+
+
 class PolicyVersionSerializer(Plain):
     """Never changed: who thinks otherwise writes the next one."""
 

@@ -72,6 +72,7 @@ def describe(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
         case RateLimited():
             return _rate_limited(error)
         case ChannelFull():
+            record_rejection(error)
             wait = error.retry_after_seconds
             body = document(429, error.code, error.detail) | {"retry_after": wait}
             return body, {"Retry-After": str(math.ceil(wait))}

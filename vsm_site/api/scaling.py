@@ -61,8 +61,25 @@ class KedaSerializer(Plain):
     age_seconds = serializers.FloatField()
 
 
+class ColumnsSerializer(Plain):
+    """Each a list, row by row. What is wrong with them is told by the verb, by column and row."""
+
+    at = serializers.ListField(help_text="When each step begins: epoch seconds or RFC 3339, evenly spaced")
+    arrivals = serializers.ListField(help_text="How many messages arrived in it")
+    service_seconds = serializers.ListField(help_text="How long one takes, on average; null: as in the row before")
+
+
 class TrialAskedSerializer(Plain):
+    """The load: of the last hours, or as columns, or as the text of a CSV or JSON file with these columns."""
+
     hours = FiniteField(required=False, default=24.0, min_value=0.1, max_value=queries.MOST_HOURS)
+    columns = ColumnsSerializer(required=False)
+    text = serializers.CharField(required=False, trim_whitespace=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "columns" in attrs and "text" in attrs:
+            raise serializers.ValidationError({"text": "Give columns or text, not both."})
+        return attrs
 
 
 class TrialSerializer(Plain):
@@ -81,6 +98,7 @@ class TrialSerializer(Plain):
 class TrialsSerializer(Plain):
     with_s2 = TrialSerializer()
     without_s2 = TrialSerializer()
+    at_the_most = TrialSerializer(help_text="The largest size all the time")
 
 
 class ScalingPolicyFilter(InSystem):

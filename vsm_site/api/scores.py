@@ -32,6 +32,21 @@ class ScoresSerializer(Plain):
     scores = ScoreSerializer(many=True)
 
 
+class SettingSerializer(Plain):
+    part = serializers.CharField()
+    name = serializers.CharField()
+    value = serializers.JSONField()
+    default = serializers.JSONField()
+    variable = serializers.CharField(help_text="Of the environment; empty where nothing sets it")
+    text = serializers.CharField()
+    changed = serializers.BooleanField(help_text="Whether the value is another than the default")
+
+
+class ConfigurationSerializer(Plain):
+    configuration = serializers.JSONField(help_text="By part and name: the values")
+    settings = SettingSerializer(many=True)
+
+
 class ComponentsSerializer(Plain):
     overall = serializers.CharField(help_text="healthy, degraded, unhealthy: the worst of them")
     components = serializers.JSONField(help_text="By name: status and reason")

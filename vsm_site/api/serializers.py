@@ -270,17 +270,24 @@ class RehearsalSerializer(Plain):
 class ImportSerializer(Plain):
     text = serializers.CharField(max_length=500_000, trim_whitespace=False, help_text="YAML")
     dry_run = serializers.BooleanField(default=False, help_text="Say what would become of it, and keep nothing")
+    whole = serializers.BooleanField(
+        default=False, help_text="All of it or nothing, and change what has a name of the file"
+    )
     system = SystemField(required=False)
 
 
 class RefusedRuleSerializer(Plain):
     name = serializers.CharField()
     reason = serializers.CharField()
+    line = serializers.IntegerField(required=False, help_text="Of the file, where it is known")
 
 
 class ImportedSerializer(Plain):
     added = serializers.ListField(child=serializers.CharField())
+    changed = serializers.JSONField(help_text="By name and field: what it was and what it is")
+    unchanged = serializers.ListField(child=serializers.CharField())
     refused = RefusedRuleSerializer(many=True)
+    kept = serializers.BooleanField(help_text="False: tried, or refused as a whole")
 
 
 class ExportSerializer(Plain):

@@ -15,6 +15,7 @@ from vsm_site.api.views import (
     access,
     alerts,
     audit,
+    bargains,
     checks,
     contact,
     coordination,
@@ -23,6 +24,7 @@ from vsm_site.api.views import (
     health,
     history,
     intelligence,
+    launchers,
     messages,
     notices,
     on_call,
@@ -38,6 +40,7 @@ from vsm_site.api.views import (
     tasks,
     telemetry,
     variety,
+    webhooks,
     workers,
 )
 from vsm_site.api.views.root import RootView, SchemaView
@@ -106,6 +109,10 @@ router.register("recommendations", recommendations.RecommendationViewSet, basena
 router.register("action-policies", recommendations.ActionPolicyViewSet, basename="action-policy")
 router.register("holds", recommendations.HoldViewSet, basename="hold")
 router.register("scaling-policies", scaling.ScalingPolicyViewSet, basename="scaling-policy")
+router.register("launchers", launchers.LauncherViewSet, basename="launcher")
+router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
+router.register("resource-pools", bargains.ResourcePoolViewSet, basename="resource-pool")
+router.register("bargains", bargains.BargainViewSet, basename="bargain")
 router.register("standing-orders", steering.StandingOrderViewSet, basename="standing-order")
 router.register("task-exceptions", history.ExceptionsViewSet, basename="task-exception")
 router.register("tasks/runs", tasks.RunViewSet, basename="run")
@@ -142,6 +149,7 @@ urlpatterns = [
         schedules.ScheduleRunsView.as_view({"get": "list"}),
         name="schedule-runs",
     ),
+    path("v1/configuration/", scores.ConfigurationView.as_view(), name="configuration"),
     path("v1/components/", scores.ComponentsView.as_view(), name="components"),
     path("v1/scores/", scores.ScoresView.as_view(), name="scores"),
     path("v1/goals/", policies.GoalsView.as_view(), name="goals"),

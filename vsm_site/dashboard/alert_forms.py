@@ -7,6 +7,8 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from alerts.models import Alert, AlertRule, Severity
 from vsm_site.dashboard.nerve_forms import Filter
@@ -21,23 +23,25 @@ class AlertFilter(Filter):
     """Which alerts to list."""
 
     q = forms.CharField(
-        required=False, max_length=200, label="Title or subject",
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Title or subject", "autocomplete": "off"}),
+        required=False, max_length=200, label=_("Title or subject"),
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Title or subject"), "autocomplete": "off"}),
     )  # fmt: skip
     state = forms.ChoiceField(
-        required=False, label="State",
-        choices=[("", "Any state"), (OPEN, "Open"), (UNANSWERED, "Open, not acknowledged"), *Alert.State.choices],
+        required=False, label=_("State"),
+        choices=[
+            ("", _("Any state")), (OPEN, _("Open")), (UNANSWERED, _("Open, not acknowledged")), *Alert.State.choices,
+        ],
     )  # fmt: skip
     severity = forms.ChoiceField(
-        required=False, label="Severity", choices=[("", "Any severity"), *Severity.choices]
+        required=False, label=_("Severity"), choices=[("", _("Any severity")), *Severity.choices]
     )  # fmt: skip
-    rule = forms.TypedChoiceField(required=False, label="Rule", coerce=int, empty_value=None)
+    rule = forms.TypedChoiceField(required=False, label=_("Rule"), coerce=int, empty_value=None)
 
     def __init__(self, data: Mapping[str, Any], place: Place) -> None:
         super().__init__(data, place)
         rules = AlertRule.objects.filter(system__in=place.systems).order_by("name").values_list("pk", "name")
         chosen: Any = self.fields["rule"]
-        chosen.choices = [("", "Any rule"), *rules[:LISTED_RULES]]
+        chosen.choices = [("", gettext("Any rule")), *rules[:LISTED_RULES]]
 
     def narrowed(self, alerts: QuerySet[Alert]) -> QuerySet[Alert]:
         """Return those of *alerts* that are wanted."""
@@ -57,5 +61,5 @@ class AlertFilter(Filter):
 class QuietForm(forms.Form):
     """For how long alerts are silenced, and why."""
 
-    minutes = forms.ChoiceField(label="For", choices=list(DURATIONS.items()), initial="60")
-    comment = forms.CharField(max_length=500, label="Why")
+    minutes = forms.ChoiceField(label=_("For"), choices=list(DURATIONS.items()), initial="60")
+    comment = forms.CharField(max_length=500, label=_("Why"))

@@ -22,6 +22,7 @@ from subsystems.event_log import queries as event_log
 from subsystems.event_log.models import Event, PendingEvent
 from subsystems.event_log.queries import Wanted
 from subsystems.recursion.models import Membership
+from vsm_site.dashboard import zones
 from vsm_site.dashboard.journeys import Step, data_of, lapse, pretty, timed, visible_events
 from vsm_site.dashboard.reach import Reach
 
@@ -120,7 +121,7 @@ def _decided_from(inputs: dict[str, Any]) -> str:
         return f"from {inputs['from']} to {inputs['to']}"
     words = [f"“{text}”"] if (text := inputs.get("text") or inputs.get("comment")) else []
     words += [f"to {inputs['to'] or 'nobody'}"] if "to" in inputs else []
-    words += [f"until {inputs['until'][:16].replace('T', ' ')} UTC"] if inputs.get("until") else []
+    words += [f"until {zones.told(inputs['until'], 'minute zone')}"] if inputs.get("until") else []
     words += [f"({why})"] if (why := inputs.get("why")) and why != "hand" else []
     return " ".join(words)
 

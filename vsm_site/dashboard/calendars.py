@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 
 from alerts.models import MaintenanceWindow, Silence
 from alerts.notices.queries import recurrence_of
 from subsystems.recursion.models import System
+from vsm_site.dashboard import zones
 
 MOST = 500  # silences, and windows, of one view
 
@@ -76,9 +77,8 @@ def read(given: Mapping[str, str], *, now: datetime) -> Wanted:
     """Return what is asked for; what cannot be read is replaced, and said."""
     view = "week" if given.get("view") == "week" else "month"
     mistake = ""
-    try:
-        zone = ZoneInfo(given.get("zone") or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    zone = zones.zone_named(given.get("zone") or zones.here())
+    if zone is None:
         zone, mistake = ZoneInfo("UTC"), "There is no such time zone; this is UTC."
     try:
         at = date.fromisoformat(given.get("at") or now.astimezone(zone).date().isoformat())

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from alerts.checks.models import Check
 from alerts.checks.services import tags_of
 from alerts.models import Severity
 from alerts.notices.durations import duration_text, read_duration
 from subsystems.kernel.errors import Invalid
+from vsm_site.dashboard import zones
 from vsm_site.dashboard.forms import RefusableMixin
 
 _plain = {"autocomplete": "off", "spellcheck": "false"}
@@ -36,23 +38,29 @@ class DurationField(forms.CharField):
 class CheckForm(RefusableMixin, forms.Form):
     """A job, and when it is to be heard of."""
 
-    name = forms.CharField(max_length=120, widget=forms.TextInput(attrs=_plain))
+    name = forms.CharField(label=_("Name"), max_length=120, widget=forms.TextInput(attrs=_plain))
     every_seconds = DurationField(
-        required=False, label="Every", help_text="From one success to the next: 5m, 1h, 1d. Or a crontab"
+        required=False, label=_("Every"), help_text=_("From one success to the next: 5m, 1h, 1d. Or a crontab")
     )
     crontab = forms.CharField(
-        max_length=320, required=False, help_text="Minute, hour, day of month, month, day of week: 30 2 * * 1-5",
+        label=_("Crontab"),
+        max_length=320, required=False, help_text=_("Minute, hour, day of month, month, day of week: 30 2 * * 1-5"),
         widget=forms.TextInput(attrs=_plain),
     )  # fmt: skip
     time_zone = forms.CharField(
-        max_length=60, required=False, initial="UTC", help_text="Of the crontab, e.g. Europe/Berlin"
+        label=_("Time zone"),
+        max_length=60,
+        required=False,
+        initial=zones.here,
+        help_text=_("Of the crontab, e.g. Europe/Berlin"),
     )
     grace_seconds = DurationField(
-        required=True, initial="5m", label="Grace", help_text="How late it may be, and how long one run may take"
+        required=True, initial="5m", label=_("Grace"), help_text=_("How late it may be, and how long one run may take")
     )
-    severity = forms.ChoiceField(choices=Severity.choices, initial="critical", label="Severity of its alert")
+    severity = forms.ChoiceField(choices=Severity.choices, initial="critical", label=_("Severity of its alert"))
     tags = forms.CharField(
-        max_length=2000, required=False, help_text="Words, or name=value for labels: backup team=db",
+        label=_("Tags"),
+        max_length=2000, required=False, help_text=_("Words, or name=value for labels: backup team=db"),
         widget=forms.TextInput(attrs=_plain),
     )  # fmt: skip
 

@@ -4,105 +4,140 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, TypedDict
-from urllib.parse import parse_qs
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl
 
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.utils import await_many_dispatch
+from django.db import DatabaseError
 
-from subsystems.messaging import live
+from subsystems.messaging.live import layer_errors
 from subsystems.recursion.models import System
-from vsm_site.dashboard import places, queries, sessions
+from vsm_site.dashboard import places
+from vsm_site.dashboard.live_hub import hub
+from vsm_site.dashboard.live_room import Viewer
+from vsm_site.dashboard.live_view import View, parse_view
+from vsm_site.dashboard.sessions import LOGIN_NEEDED, NOT_YOURS, Visitor
 
-LOGIN_NEEDED = 4401
-NOT_YOURS = 4403
-SNAPSHOT_EVERY_SECONDS = 1.0  # a browser that asks more often gets one answer for all its questions
+logger = logging.getLogger(__name__)
+TOO_SLOW = 4408  # nothing was taken for LAG_SECONDS: come back when you can read
+UNAVAILABLE = 1013  # "try again later" of the protocol
+LAG_SECONDS = 20.0
+ANSWER_EVERY_SECONDS = 1.0  # a browser that asks more often gets one answer for all its questions
+LONGEST_MESSAGE = 16_000  # of what a browser says
 
 
-class LiveChange(TypedDict):
-    """What `messaging.live` sends to the group of a system."""
+class DashboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One browser. It hears no channel of its own: what there is to tell is taken from the room of its system."""
 
-    type: str
-    seq: int
-    changes: list[dict[str, Any]]
+    viewer: Viewer | None = None
+    _wanted: View | None = None  # to look at next; None for the same again
+    _relaying: asyncio.Task[None] | None = None
+    _ending: asyncio.Task[None] | None = None
+    _answering: asyncio.TimerHandle | None = None
 
-
-class DashboardConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
-    """Relays one system's changes to one browser."""
-
-    system: System | None = None
-    _session_group = ""
-    number = 0  # of the last snapshot: what is not above it is already in it
+    async def __call__(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        """Run without a receiver of the channel layer, which each consumer would get otherwise."""
+        self.scope, self.base_send, self.channel_layer = scope, send, None
+        try:
+            with contextlib.suppress(StopConsumer):
+                await await_many_dispatch([receive], self.dispatch)
+        finally:
+            self._leave()
 
     async def connect(self) -> None:
         """Accept first, so that a browser can read why it was closed."""
-        self._one_at_a_time = asyncio.Lock()
-        self._answer: asyncio.Task[None] | None = None
-        self._next_answer_at = 0.0
         await self.accept()
         user = self.scope.get("user")
         if user is None or not user.is_authenticated:
             await self.close(code=LOGIN_NEEDED)
             return
-        slug = parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get("system", [""])[0]
-        self.system = await database_sync_to_async(places.readable_system)(user, slug)
-        if self.system is None:
+        wanted = dict(parse_qsl(self.scope.get("query_string", b"").decode("latin-1")))
+        system: System | None = await database_sync_to_async(places.readable_system)(user, wanted.get("system", ""))
+        if system is None:
             await self.close(code=NOT_YOURS)
             return
         session = self.scope.get("session")
-        self._session_group = sessions.group(session.session_key) if session and session.session_key else ""
-        if self._session_group:
-            await self.channel_layer.group_add(self._session_group, self.channel_name)
-        # Join before looking: what changes meanwhile waits in the channel, and is sent if the snapshot has it not.
-        await self.channel_layer.group_add(live.group(self.system.pk), self.channel_name)
-        await self._send_snapshot()
+        visitor = Visitor(user.pk, user.password, (session and session.session_key) or "", self._end_soon)
+        self._next_answer_at = asyncio.get_running_loop().time() + ANSWER_EVERY_SECONDS
+        self.viewer = await hub().enter(system, visitor, parse_view(wanted), _number(wanted.get("since", "")))
+        self._relaying = asyncio.create_task(self._relay(self.viewer))
 
     async def disconnect(self, code: int) -> None:
-        if self._answer is not None:
-            self._answer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._answer
-        if self.system is not None:
-            await self.channel_layer.group_discard(live.group(self.system.pk), self.channel_name)
-        if self._session_group:
-            await self.channel_layer.group_discard(self._session_group, self.channel_name)
+        self._leave()
 
-    @classmethod
-    async def decode_json(cls, text_data: str) -> Any:
-        """Return the message, or None for what is no JSON: a browser's nonsense is ignored, not an error."""
-        try:
-            return await super().decode_json(text_data)
-        except ValueError:
-            return None
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
-        """Ignore binary frames, which nothing here sends."""
-        if text_data:
-            await super().receive(text_data=text_data, **kwargs)
-
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Answer a request for a new snapshot, at most one a second."""
-        wanted = isinstance(content, dict) and content.get("type") == "snapshot"
-        if not wanted or self.system is None or (self._answer is not None and not self._answer.done()):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Show something else (`view`) or everything again (`snapshot`), at most once a second; ignore the rest."""
+        said = _object(text_data)
+        if self.viewer is None or said.get("type") not in ("snapshot", "view"):
             return
-        self._answer = asyncio.create_task(self._answer_later())
+        if said["type"] == "view":
+            self._wanted = parse_view(said)
+        if self._answering is None:
+            loop = asyncio.get_running_loop()
+            self._answering = loop.call_later(max(0.0, self._next_answer_at - loop.time()), self._answer)
 
-    async def live_change(self, event: LiveChange) -> None:
-        """Forward one numbered batch of changes."""
-        async with self._one_at_a_time:
-            if event["seq"] > self.number:
-                await self.send_json({"type": "changes", "seq": event["seq"], "changes": event["changes"]})
+    def _answer(self) -> None:
+        self._answering = None
+        self._next_answer_at = asyncio.get_running_loop().time() + ANSWER_EVERY_SECONDS
+        if self.viewer is not None:
+            wanted, self._wanted = self._wanted, None
+            self.viewer.look(wanted or self.viewer.audience.view)
 
-    async def session_ended(self, event: dict[str, Any]) -> None:
-        """Close: the user has logged out."""
-        await self.close(code=LOGIN_NEEDED)
+    async def _relay(self, viewer: Viewer) -> None:
+        """Send what there is, one message after the other; a browser that takes none for too long is closed."""
+        try:
+            while True:
+                text = await viewer.next()
+                async with asyncio.timeout(LAG_SECONDS):
+                    await self.send(text_data=text)
+        except TimeoutError:
+            self._end_soon(TOO_SLOW)
+        except OSError:
+            self._end_soon(UNAVAILABLE)  # it has gone
+        except DatabaseError as error:
+            self._give_up(error)
+        except layer_errors() as error:
+            self._give_up(error)
 
-    async def _answer_later(self) -> None:
-        await asyncio.sleep(max(0.0, self._next_answer_at - asyncio.get_running_loop().time()))
-        await self._send_snapshot()
+    def _give_up(self, error: Exception) -> None:
+        logger.warning("An open dashboard got no snapshot: %s", error)
+        self._end_soon(UNAVAILABLE)
 
-    async def _send_snapshot(self) -> None:
-        async with self._one_at_a_time:
-            self._next_answer_at = asyncio.get_running_loop().time() + SNAPSHOT_EVERY_SECONDS
-            self.number, body = await database_sync_to_async(queries.numbered_snapshot)(self.system)
-            await self.send_json({"type": "snapshot", "seq": self.number, "body": body})
+    def _end_soon(self, code: int) -> None:
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(code))
+
+    async def _end(self, code: int) -> None:
+        self._leave()
+        with contextlib.suppress(OSError):
+            await self.close(code=code)
+
+    def _leave(self) -> None:
+        if self._answering is not None:
+            self._answering.cancel()
+        if self._relaying is not None and self._relaying is not asyncio.current_task():
+            self._relaying.cancel()
+        viewer, self.viewer = self.viewer, None
+        if viewer is not None:
+            hub().leave(viewer)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """Return the JSON object that a browser said; empty for what is none: nonsense is ignored, not an error."""
+    try:
+        found = json.loads(text) if text and len(text) <= LONGEST_MESSAGE else None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

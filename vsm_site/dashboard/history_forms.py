@@ -4,34 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.fleets.models import ID_LENGTH, NAME_LENGTH
-from subsystems.fleets.searching import NEWEST, SLOWEST, Position, Wanted, states_of
+from subsystems.fleets.searching import NEWEST, Position, Wanted, states_of
 from subsystems.kernel.errors import Invalid
-from vsm_site.dashboard.nerve_forms import MINUTES, Filter
+from vsm_site.dashboard.nerve_forms import Filter
 from vsm_site.dashboard.places import Place
+from vsm_site.dashboard.range_fields import RangeMixin
+from vsm_site.dashboard.time_ranges import DAY
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 _search = {"type": "search", "autocomplete": "off", "spellcheck": "false"}
 STATES = [
-    ("", "Any state"), ("open", "Open"), ("failure", "Failed"), ("success", "Succeeded"), ("retry", "Waiting to retry"),
-    ("started", "Running"), ("received", "Received"), ("pending", "Sent"), ("revoked", "Revoked"),
-    ("rejected", "Rejected"), ("unknown", "Ended unseen"),
+    ("", _("Any state")), ("open", _("Open")), ("failure", _("Failed")),
+    ("success", _("Succeeded")), ("retry", _("Waiting to retry")),
+    ("started", _("Running")), ("received", _("Received")), ("pending", _("Sent")), ("revoked", _("Revoked")),
+    ("rejected", _("Rejected")), ("unknown", _("Ended unseen")),
 ]  # fmt: skip
 
 
-def _text(label: str, placeholder: str = "", length: int = NAME_LENGTH) -> forms.CharField:
+def _text(label: StrOrPromise, placeholder: StrOrPromise = "", length: int = NAME_LENGTH) -> forms.CharField:
     return forms.CharField(
         required=False, max_length=length, label=label,
         widget=forms.TextInput(attrs={**_search, "placeholder": placeholder or label}),
     )  # fmt: skip
-
-
-def _moment(label: str) -> forms.DateTimeField:
-    picker = forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
-    return forms.DateTimeField(required=False, label=label, widget=picker)
 
 
 class FleetFilter(Filter):
@@ -40,30 +43,29 @@ class FleetFilter(Filter):
     def __init__(self, data: Mapping[str, Any], place: Place, fleets: list[str]) -> None:
         super().__init__(data, place)
         self.fields["fleet"] = forms.ChoiceField(
-            required=False, label="Fleet", choices=[("", "Every fleet"), *((name, name) for name in fleets)]
+            required=False,
+            label=gettext("Fleet"),
+            choices=[("", gettext("Every fleet")), *((name, name) for name in fleets)],
         )
 
 
-class TaskFilter(FleetFilter):
+class TaskFilter(RangeMixin, FleetFilter):
     """Which tasks to list."""
 
-    q = _text("Text in name, arguments or outcome, or an id", "Text, or an id")
-    state = forms.CharField(required=False, max_length=200, label="State", widget=forms.Select(choices=STATES))
-    name = _text("Task", "Task, exactly")
-    worker = _text("Worker", "Worker, exactly")
-    queue = _text("Queue", "Queue, exactly")
+    q = _text(_("Text in name, arguments or outcome, or an id"), _("Text, or an id"))
+    state = forms.CharField(required=False, max_length=200, label=_("State"), widget=forms.Select(choices=STATES))
+    name = _text(_("Task"), _("Task, exactly"))
+    worker = _text(_("Worker"), _("Worker, exactly"))
+    queue = _text(_("Queue"), _("Queue, exactly"))
     min_runtime = forms.FloatField(
-        required=False, min_value=0, max_value=1e9, label="Ran at least (s)",
-        widget=forms.NumberInput(attrs={"step": "any", "placeholder": "Ran ≥ s"}),
+        required=False, min_value=0, max_value=1e9, label=_("Ran at least (s)"),
+        widget=forms.NumberInput(attrs={"step": "any", "placeholder": _("Ran ≥ s")}),
     )  # fmt: skip
-    since = _moment("From (UTC)")
-    until = _moment("To (UTC)")
-    order = forms.ChoiceField(required=False, label="Order", choices=[("", "Newest first"), (SLOWEST, "Slowest first")])
     fingerprint = forms.IntegerField(
-        required=False, min_value=0, max_value=2**63 - 1, label="Kind of failure", widget=forms.HiddenInput()
+        required=False, min_value=0, max_value=2**63 - 1, label=_("Kind of failure"), widget=forms.HiddenInput()
     )
-    root = forms.CharField(required=False, max_length=ID_LENGTH, label="Workflow", widget=forms.HiddenInput())
-    cursor = forms.CharField(required=False, max_length=60, label="Page", widget=forms.HiddenInput())
+    root = forms.CharField(required=False, max_length=ID_LENGTH, label=_("Workflow"), widget=forms.HiddenInput())
+    cursor = forms.CharField(required=False, max_length=60, label=_("Page"), widget=forms.HiddenInput())
 
     def clean_state(self) -> str:
         given = str(self.cleaned_data["state"])
@@ -79,32 +81,32 @@ class TaskFilter(FleetFilter):
     @property
     def narrows(self) -> bool:
         """Return whether anything is left out."""
-        return any(value for name, value in self.cleaned_data.items() if name not in {"order", "cursor", "of"})
+        return any(value for name, value in self.cleaned_data.items() if name not in {"cursor", "of"})
 
     def after(self) -> Position | None:
         cursor = self.cleaned_data["cursor"]
         return Position.of(cursor) if cursor else None
 
-    def wanted(self) -> Wanted:
+    def wanted(self, order: str = NEWEST) -> Wanted:
         """Return what is looked for, in the history's words."""
         given = self.cleaned_data
         return Wanted(
             states=states_of(given["state"]), name=given["name"], worker=given["worker"], queue=given["queue"],
             text=given["q"], root=given["root"], fingerprint=given["fingerprint"], min_runtime=given["min_runtime"],
-            since=_epoch(given["since"]), until=_epoch(given["until"]), order=given["order"] or NEWEST,
+            since=_epoch(given["since"]), until=_epoch(given["until"]), order=order,
         )  # fmt: skip
 
 
-class LatencyFilter(FleetFilter):
-    """Which latencies to show."""
+class LatencyFilter(RangeMixin, FleetFilter):
+    """Which latencies to show: of a day at most, for each five minutes of it are merged."""
+
+    longest = DAY
+    any_time = _("Last hour, as usual")
 
     by = forms.ChoiceField(
-        required=False, label="By",
-        choices=[("", "By task"), ("queue", "By queue"), ("name,queue", "By task and queue")],
+        required=False, label=_("By"),
+        choices=[("", _("By task")), ("queue", _("By queue")), ("name,queue", _("By task and queue"))],
     )  # fmt: skip
-    hours = forms.ChoiceField(
-        required=False, label="Time", choices=[("", "Last hour"), ("6", "Last 6 hours"), ("24", "Last 24 hours")]
-    )
 
 
 def _epoch(moment: datetime | None) -> float | None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.fleets.models import HistoryRules
 from vsm_site.dashboard.forms import RefusableMixin
@@ -21,28 +23,30 @@ def _lines(label: str, help_text: str) -> forms.CharField:
 class HistoryRulesForm(RefusableMixin, forms.Form):
     """The rules of one fleet. The address of its results may carry a password: it is never sent back."""
 
-    keep_days = forms.IntegerField(min_value=1, max_value=3_650, label="Days that tasks are kept")
-    max_tasks = forms.IntegerField(min_value=1_000, max_value=100_000_000, label="Tasks at most")
+    keep_days = forms.IntegerField(min_value=1, max_value=3_650, label=_("Days that tasks are kept"))
+    max_tasks = forms.IntegerField(min_value=1_000, max_value=100_000_000, label=_("Tasks at most"))
     masked_names = _lines("Hidden arguments", "Parts of names, one a line, beside the usual ones such as password")
     masked_tasks = _lines("Tasks that keep nothing", "Patterns of names such as billing.*, one a line")
     ask_events = forms.BooleanField(
         required=False,
-        label="Ask workers for events",
-        help_text="Those that tell nothing, once a minute",
+        label=_("Ask workers for events"),
+        help_text=_("Those that tell nothing, once a minute"),
     )
     result_backend = forms.CharField(
-        required=False, max_length=500, label="Result backend",
-        help_text="redis://… of the application, read where an end was not heard. Stored encrypted, never shown",
+        required=False, max_length=500, label=_("Result backend"),
+        help_text=_("redis://… of the application, read where an end was not heard. Stored encrypted, never shown"),
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"}),
     )  # fmt: skip
-    forget_result_backend = forms.BooleanField(required=False, label="Read no results any more")
+    forget_result_backend = forms.BooleanField(required=False, label=_("Read no results any more"))
 
     def __init__(self, rules: HistoryRules, data: Mapping[str, Any] | None = None) -> None:
         names = ("keep_days", "max_tasks", "ask_events")
         lists = {name: "\n".join(getattr(rules, name)) for name in LISTS}
         super().__init__(data, initial={**{name: getattr(rules, name) for name in names}, **lists})
         if rules.result_backend:
-            self.fields["result_backend"].help_text = f"Now {rules.result_backend}; leave it empty to keep that"
+            self.fields["result_backend"].help_text = gettext(
+                "Now {result_backend}; leave it empty to keep that"
+            ).format(result_backend=rules.result_backend)
         else:
             del self.fields["forget_result_backend"]
 

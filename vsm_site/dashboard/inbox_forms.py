@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.s3_control.models import Recommendation
 from vsm_site.dashboard.nerve_forms import Filter, _search
 
 WAITING, UNDER_WAY, EVERY = "", "under_way", "every"
-DEFERRALS = [("1", "for an hour"), ("8", "for 8 hours"), ("24", "for a day"), ("168", "for a week")]
+DEFERRALS = [("1", _("for an hour")), ("8", _("for 8 hours")), ("24", _("for a day")), ("168", _("for a week"))]
 
 
 class InboxFilter(Filter):
     """What waits, unless something else is asked for."""
 
     q = forms.CharField(
-        required=False, max_length=200, label="Title, subject or reason",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Title, subject or reason"}),
+        required=False, max_length=200, label=_("Title, subject or reason"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Title, subject or reason")}),
     )  # fmt: skip
     state = forms.ChoiceField(
-        required=False, label="State",
+        required=False, label=_("State"),
         choices=[
-            (WAITING, "Waits for a decision"), (UNDER_WAY, "Being applied or measured"), (EVERY, "Every state"),
+            (WAITING, _("Waits for a decision")),
+            (UNDER_WAY, _("Being applied or measured")),
+            (EVERY, _("Every state")),
             *Recommendation.State.choices,
         ],
     )  # fmt: skip
     source = forms.ChoiceField(
-        required=False, label="Source", choices=[("", "Every source"), *Recommendation.Source.choices]
+        required=False, label=_("Source"), choices=[("", _("Every source")), *Recommendation.Source.choices]
     )
 
     def applied(self, rows: QuerySet[Recommendation]) -> QuerySet[Recommendation]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.algedonic.models import Signal
 from subsystems.algedonic.services import MAX_DESCRIPTION, MAX_SOURCE
@@ -19,30 +20,29 @@ from subsystems.s3_control.models import Action
 from vsm_site.dashboard import reach
 from vsm_site.dashboard.forms import RefusableMixin
 from vsm_site.dashboard.places import Place
+from vsm_site.dashboard.range_fields import RangeMixin
 
 OPEN = "open"
-SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-MINUTES = "%Y-%m-%dT%H:%M"
 _search = {"type": "search", "autocomplete": "off", "spellcheck": "false"}
 
 
 class SignalForm(RefusableMixin, forms.Form):
     """One signal that a person raises."""
 
-    type = forms.ChoiceField(label="Type", choices=Signal.Type.choices)
+    type = forms.ChoiceField(label=_("Type"), choices=Signal.Type.choices)
     severity = forms.ChoiceField(
-        required=False, label="Severity", choices=[("", "As its intensity says"), *Signal.Severity.choices]
+        required=False, label=_("Severity"), choices=[("", _("As its intensity says")), *Signal.Severity.choices]
     )
     intensity = forms.FloatField(
-        required=False, min_value=0, max_value=1, label="Intensity",
-        help_text="0 to 1. Alone, it is a measure: too faint a one is not felt",
+        required=False, min_value=0, max_value=1, label=_("Intensity"),
+        help_text=_("0 to 1. Alone, it is a measure: too faint a one is not felt"),
         widget=forms.NumberInput(attrs={"step": "0.01"}),
     )  # fmt: skip
     source = forms.CharField(
-        max_length=MAX_SOURCE, label="Source", help_text="What hurts or does well, e.g. a unit's name"
+        max_length=MAX_SOURCE, label=_("Source"), help_text=_("What hurts or does well, e.g. a unit's name")
     )
     description = forms.CharField(
-        required=False, max_length=MAX_DESCRIPTION, label="Description", widget=forms.Textarea(attrs={"rows": 4})
+        required=False, max_length=MAX_DESCRIPTION, label=_("Description"), widget=forms.Textarea(attrs={"rows": 4})
     )
 
 
@@ -52,7 +52,7 @@ class Filter(forms.Form):
     def __init__(self, data: Mapping[str, Any], place: Place) -> None:
         super().__init__(data)
         if offered := reach.choices(place):
-            self.fields["of"] = forms.ChoiceField(required=False, label="System", choices=offered)
+            self.fields["of"] = forms.ChoiceField(required=False, label=gettext("System"), choices=offered)
 
     @property
     def of(self) -> str:
@@ -69,56 +69,53 @@ class Filter(forms.Form):
         ]
 
 
-class SignalFilter(Filter):
+class SignalFilter(RangeMixin, Filter):
     """Which signals to list."""
 
     q = forms.CharField(
-        required=False, max_length=200, label="Source or description",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Source or description"}),
+        required=False, max_length=200, label=_("Source or description"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Source or description")}),
     )  # fmt: skip
     state = forms.ChoiceField(
-        required=False, label="State", choices=[("", "Any state"), (OPEN, "Open"), *Signal.State.choices]
+        required=False, label=_("State"), choices=[("", _("Any state")), (OPEN, _("Open")), *Signal.State.choices]
     )
     severity = forms.ChoiceField(
-        required=False, label="Severity", choices=[("", "Any severity"), *Signal.Severity.choices]
+        required=False, label=_("Severity"), choices=[("", _("Any severity")), *Signal.Severity.choices]
     )
-    type = forms.ChoiceField(required=False, label="Type", choices=[("", "Pain and pleasure"), *Signal.Type.choices])
-    since = forms.ChoiceField(
-        required=False, label="Time",
-        choices=[("", "Any time"), ("hour", "Last hour"), ("day", "Last 24 hours"), ("week", "Last 7 days")],
-    )  # fmt: skip
+    type = forms.ChoiceField(
+        required=False, label=_("Type"), choices=[("", _("Pain and pleasure")), *Signal.Type.choices]
+    )
+    type = forms.ChoiceField(
+        required=False, label=_("Type"), choices=[("", _("Pain and pleasure")), *Signal.Type.choices]
+    )
 
 
-class EventFilter(Filter):
+class EventFilter(RangeMixin, Filter):
     """Which events to list."""
 
     q = forms.CharField(
-        required=False, max_length=200, label="Text in type, data or actor",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Text in type, data or actor"}),
+        required=False, max_length=200, label=_("Text in type, data or actor"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Text in type, data or actor")}),
     )  # fmt: skip
     stream = forms.ChoiceField(
-        required=False, label="Stream", choices=[("", "Every stream"), *((str(each), str(each)) for each in Stream)]
+        required=False,
+        label=_("Stream"),
+        choices=[("", _("Every stream")), *((str(each), str(each)) for each in Stream)],
     )
     type = forms.CharField(
-        required=False, max_length=80, label="Type",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Type, exactly"}),
+        required=False, max_length=80, label=_("Type"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Type, exactly")}),
     )  # fmt: skip
     correlation_id = forms.CharField(
-        required=False, max_length=MAX_ID, label="Correlation id",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Correlation id"}),
+        required=False, max_length=MAX_ID, label=_("Correlation id"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Correlation id")}),
     )  # fmt: skip
     message_id = forms.CharField(
-        required=False, max_length=MAX_ID, label="Message id",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Message id"}),
+        required=False, max_length=MAX_ID, label=_("Message id"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Message id")}),
     )  # fmt: skip
-    since = forms.DateTimeField(
-        required=False, label="From (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
-    )
-    until = forms.DateTimeField(
-        required=False, label="To (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
-    )
     before = forms.IntegerField(
-        required=False, min_value=1, max_value=2**63 - 1, label="Position", widget=forms.HiddenInput()
+        required=False, min_value=1, max_value=2**63 - 1, label=_("Position"), widget=forms.HiddenInput()
     )
 
     def wanted(self) -> Wanted:
@@ -135,39 +132,35 @@ class DeadLetterFilter(Filter):
     """Which dead letters to list."""
 
     q = forms.CharField(
-        required=False, max_length=200, label="Detail, type or message id",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Detail, type or message id"}),
+        required=False, max_length=200, label=_("Detail, type or message id"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Detail, type or message id")}),
     )  # fmt: skip
     reason = forms.CharField(
-        required=False, max_length=40, label="Reason",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Reason"}),
+        required=False, max_length=40, label=_("Reason"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Reason")}),
     )  # fmt: skip
     replayed = forms.ChoiceField(
-        required=False, label="Replayed", choices=[("", "Waiting or replayed"), ("no", "Waiting"), ("yes", "Replayed")]
+        required=False,
+        label=_("Replayed"),
+        choices=[("", _("Waiting or replayed")), ("no", _("Waiting")), ("yes", _("Replayed"))],
     )
 
 
-class ActionFilter(Filter):
+class ActionFilter(RangeMixin, Filter):
     """Which actions to list."""
 
     q = forms.CharField(
-        required=False, max_length=200, label="Target, reason or detail",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Target, reason or detail"}),
+        required=False, max_length=200, label=_("Target, reason or detail"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Target, reason or detail")}),
     )  # fmt: skip
     kind = forms.ChoiceField(
-        required=False, label="Kind", choices=[("", "Every kind"), *((kind, kind) for kind in ACTS)]
+        required=False, label=_("Kind"), choices=[("", _("Every kind")), *((kind, kind) for kind in ACTS)]
     )
-    state = forms.ChoiceField(required=False, label="State", choices=[("", "Any state"), *Action.State.choices])
+    state = forms.ChoiceField(required=False, label=_("State"), choices=[("", _("Any state")), *Action.State.choices])
     actor = forms.CharField(
-        required=False, max_length=150, label="Who",
-        widget=forms.TextInput(attrs={**_search, "placeholder": "Who, exactly"}),
+        required=False, max_length=150, label=_("Who"),
+        widget=forms.TextInput(attrs={**_search, "placeholder": _("Who, exactly")}),
     )  # fmt: skip
-    since = forms.DateTimeField(
-        required=False, label="From (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
-    )
-    until = forms.DateTimeField(
-        required=False, label="To (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTES)
-    )
 
     def applied(self, actions: QuerySet[Action]) -> QuerySet[Action]:
         """Return those of *actions* that are wanted."""

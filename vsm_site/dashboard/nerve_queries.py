@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 from django.utils import timezone
 
 from subsystems.algedonic import queries as algedonic
@@ -41,6 +41,14 @@ def open_signals(system: System) -> list[dict[str, Any]]:
     found = algedonic.signals().filter(system=system, state__in=OPEN_STATES).order_by(_RANK, "-raised_at", "-id")
     bodies = [algedonic.signal_body(signal) for signal in found[:SHOWN_SIGNALS]]
     return [{name: value for name, value in body.items() if name != "data"} for body in bodies]
+
+
+def signal_totals(system: System) -> dict[str, Any]:
+    """Return how many signals of *system* are open, and how many of those that hurt by severity."""
+    rows = Signal.objects.filter(system=system, state__in=OPEN_STATES).order_by()
+    counts = list(rows.values_list("type", "severity").annotate(n=Count("pk")))
+    pain = {severity: n for type_, severity, n in counts if type_ == Signal.Type.PAIN}
+    return {"all": sum(n for *_, n in counts), "pain": {str(each): pain.get(each, 0) for each in Severity}}
 
 
 def signals_with_relatives() -> QuerySet[Signal]:

@@ -5,29 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from alerts.delivery.channels import CHANNELS, channel_of
 from alerts.models import MaintenanceWindow, Notification, Target
 from alerts.notices.silencing import Cause
 from subsystems.kernel.errors import Invalid
 from subsystems.recursion.models import System
+from vsm_site.dashboard import zones
 from vsm_site.dashboard.forms import RefusableMixin
+from vsm_site.dashboard.moments import FIRST, WallTime, exactly
 
 DURATIONS = {
-    "30": "30 minutes", "60": "1 hour", "240": "4 hours", "1440": "1 day", "10080": "1 week", "43200": "30 days",
+    "30": _("30 minutes"), "60": _("1 hour"), "240": _("4 hours"), "1440": _("1 day"), "10080": _("1 week"),
+    "43200": _("30 days"),
 }  # fmt: skip
 _plain = {"autocomplete": "off", "spellcheck": "false"}
-MATCHERS_HELP = 'Like alertname="Full", unit=~"web-.+"; all must hold'
+MATCHERS_HELP = _('Like alertname="Full", unit=~"web-.+"; all must hold')
 
 
 class SilenceForm(RefusableMixin, forms.Form):
     """Alerts that nobody is to be told of for a while."""
 
-    matchers = forms.CharField(max_length=5000, help_text=MATCHERS_HELP, widget=forms.TextInput(attrs=_plain))
-    minutes = forms.ChoiceField(label="For", choices=list(DURATIONS.items()), initial="60")
-    comment = forms.CharField(max_length=500, label="Why")
+    matchers = forms.CharField(
+        label=_("Matchers"), max_length=5000, help_text=MATCHERS_HELP, widget=forms.TextInput(attrs=_plain)
+    )
+    minutes = forms.ChoiceField(label=_("For"), choices=list(DURATIONS.items()), initial="60")
+    comment = forms.CharField(max_length=500, label=_("Why"))
 
     def take(self, error: Any) -> None:
         """Show what is refused of the end at the duration, which it is made of."""
@@ -40,22 +49,36 @@ class SilenceForm(RefusableMixin, forms.Form):
 class WindowForm(RefusableMixin, forms.Form):
     """A time in which people are told only that something is over."""
 
-    name = forms.CharField(max_length=120)
+    name = forms.CharField(label=_("Name"), max_length=120)
     matchers = forms.CharField(
-        max_length=5000, required=False, help_text=f"{MATCHERS_HELP}; empty for every alert",
+        label=_("Matchers"),
+        max_length=5000, required=False, help_text=format_lazy(_("{how}; empty for every alert"), how=MATCHERS_HELP),
         widget=forms.TextInput(attrs=_plain),
     )  # fmt: skip
-    starts = forms.DateTimeField(
-        label="Begins", help_text="On the clocks of the time zone below",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-    )  # fmt: skip
-    time_zone = forms.CharField(max_length=60, initial="UTC", help_text="For example Europe/Berlin")
-    minutes = forms.IntegerField(min_value=1, max_value=14 * 1440, initial=120, label="Lasts (minutes)")
+    starts = WallTime(label=_("Begins"), help_text=_("On the clocks of the time zone below"))
+    time_zone = forms.CharField(
+        label=_("Time zone"), max_length=60, initial=zones.here, help_text=_("For example Europe/Berlin")
+    )
+    minutes = forms.IntegerField(min_value=1, max_value=14 * 1440, initial=120, label=_("Lasts (minutes)"))
     recurrence = forms.CharField(
-        max_length=300, required=False, help_text="As in iCalendar, e.g. FREQ=WEEKLY;BYDAY=TU; empty for once",
+        label=_("Recurrence"),
+        max_length=300, required=False, help_text=_("As in iCalendar, e.g. FREQ=WEEKLY;BYDAY=TU; empty for once"),
         widget=forms.TextInput(attrs={**_plain, "list": "recurrences"}),
     )  # fmt: skip
-    comment = forms.CharField(max_length=500, required=False)
+    comment = forms.CharField(label=_("Comment"), max_length=500, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        """Say when it begins, by the clocks of its zone; a zone that there is not is refused with the rest."""
+        given = super().clean() or self.cleaned_data
+        zone = zones.zone_named(given.get("time_zone", ""))
+        if not zone and "time_zone" in given:
+            self.add_error("time_zone", _("There is no such time zone."))
+        elif zone and "starts" in given:
+            try:
+                given["starts"] = exactly(given["starts"], zone, twice=FIRST)
+            except forms.ValidationError as error:
+                self.add_error("starts", error)
+        return given
 
     def take(self, error: Any) -> None:
         names = {"duration_seconds": "minutes", "starts_at": "starts"}
@@ -72,13 +95,15 @@ class TargetForm(RefusableMixin, forms.Form):
         super().__init__(data, initial=initial)
         self.kind = kind
         if target is None:
-            self.fields["name"] = forms.CharField(max_length=120, help_text="The routing knows it by this name")
+            self.fields["name"] = forms.CharField(
+                label=gettext("Name"), max_length=120, help_text=gettext("The routing knows it by this name")
+            )
         for each in channel_of(kind).fields:
             self.fields[each.name] = channel_field(each, kept=target is not None and each.name in target.secret_names)
         others = Target.objects.filter(system=system).exclude(pk=target.pk if target else 0)
         names = [(name, name) for name in others.values_list("name", flat=True)]
         self.fields["fallback"] = forms.ChoiceField(
-            required=False, choices=[("", "Nobody"), *names], label="Stands in when it fails"
+            required=False, choices=[("", gettext("Nobody")), *names], label=gettext("Stands in when it fails")
         )
 
     def settings(self) -> dict[str, str]:
@@ -93,7 +118,7 @@ class RoutingForm(RefusableMixin, forms.Form):
     """The document, as YAML."""
 
     document = forms.CharField(
-        max_length=200_000, label="Routing",
+        max_length=200_000, label=_("Routing"),
         widget=forms.Textarea(attrs={"rows": 18, "spellcheck": "false", "class": "code"}),
     )  # fmt: skip
 
@@ -105,7 +130,7 @@ class TryForm(forms.Form):
     """Labels of an alert that there might be."""
 
     labels = forms.CharField(
-        max_length=5000, required=False, label="Try labels", help_text='Like severity="critical", team="db"',
+        max_length=5000, required=False, label=_("Try labels"), help_text=_('Like severity="critical", team="db"'),
         widget=forms.TextInput(attrs=_plain),
     )  # fmt: skip
 
@@ -115,12 +140,19 @@ class NotificationFilter(forms.Form):
 
     q = forms.CharField(
         required=False,
-        label="Search",
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Title or target"}),
+        label=_("Search"),
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Title or target")}),
     )
-    state = forms.ChoiceField(required=False, choices=[("", "Any state"), *Notification.State.choices])
+    state = forms.ChoiceField(
+        label=_("State"), required=False, choices=[("", _("Any state")), *Notification.State.choices]
+    )
     cause = forms.ChoiceField(
-        required=False, choices=[("", "Notifications"), *((each.value, f"withheld: {each.value}") for each in Cause)]
+        label=_("Cause"),
+        required=False,
+        choices=[
+            ("", _("Notifications")),
+            *((each.value, format_lazy(_("withheld: {cause}"), cause=each.value)) for each in Cause),
+        ],
     )
 
 
@@ -131,8 +163,6 @@ def kinds() -> list[tuple[str, str]]:
 
 def window_initial(window: MaintenanceWindow) -> dict[str, Any]:
     """Return what the form of *window* shows at first."""
-    from zoneinfo import ZoneInfo
-
     starts = window.starts_at.astimezone(ZoneInfo(window.time_zone)).replace(tzinfo=None)
     shown = {name: getattr(window, name) for name in ("name", "matchers", "time_zone", "recurrence", "comment")}
     return {**shown, "starts": starts, "minutes": window.duration_seconds // 60}
@@ -140,13 +170,13 @@ def window_initial(window: MaintenanceWindow) -> dict[str, Any]:
 
 def channel_field(each: Any, *, kept: bool) -> forms.Field:
     """Return the input for one setting of a channel; *kept*: a secret that is set already."""
-    hint = "Set; leave empty to keep it" if kept else each.help
+    hint = gettext("Set; leave empty to keep it") if kept else gettext(each.help)
     widget: forms.Widget = forms.TextInput(attrs=_plain)
     if each.secret:
         widget = forms.PasswordInput(render_value=False, attrs=_plain)
     elif each.long:
         widget = forms.Textarea(attrs={"rows": 5, "spellcheck": "false"})
     return forms.CharField(
-        max_length=20_000, required=each.required and not kept, label=each.label, help_text=hint, widget=widget,
-        initial=each.default,
+        max_length=20_000, required=each.required and not kept, label=gettext(each.label), help_text=hint,
+        widget=widget, initial=each.default,
     )  # fmt: skip

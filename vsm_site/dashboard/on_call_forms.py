@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.utils.dates import WEEKDAYS_ABBR
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from alerts.delivery.channels import channel_of
 from alerts.models import Target
 from alerts.people.hours import DAYS, read_zone
 from subsystems.kernel.errors import Invalid
+from vsm_site.dashboard import zones
 from vsm_site.dashboard.forms import RefusableMixin
+from vsm_site.dashboard.moments import FIRST, LAST, WallTime, exactly
 from vsm_site.dashboard.notice_forms import channel_field
 
 _plain = {"autocomplete": "off", "spellcheck": "false"}
@@ -52,9 +57,10 @@ class _Documented(RefusableMixin, forms.Form):
 class TeamForm(RefusableMixin, forms.Form):
     """People who are told together."""
 
-    name = forms.CharField(max_length=120)
+    name = forms.CharField(label=_("Name"), max_length=120)
     members = forms.CharField(
-        max_length=20_000, help_text="Names of users, separated by commas",
+        label=_("Members"),
+        max_length=20_000, help_text=_("Names of users, separated by commas"),
         widget=forms.TextInput(attrs={**_plain, "list": "hands"}),
     )  # fmt: skip
 
@@ -66,13 +72,16 @@ class RotaForm(_Documented):
     """Layers of people who take turns."""
 
     document = "layers"
-    name = forms.CharField(max_length=120)
-    time_zone = forms.CharField(max_length=60, initial="UTC", help_text="For example Europe/Berlin")
+    name = forms.CharField(label=_("Name"), max_length=120)
+    time_zone = forms.CharField(
+        label=_("Time zone"), max_length=60, initial=zones.here, help_text=_("For example Europe/Berlin")
+    )
     layers = forms.CharField(
+        label=_("Layers"),
         max_length=200_000, widget=forms.Textarea(attrs=_code),
-        help_text='The lowest first; one with hours: [{days: [mon], from: "09:00", until: "17:00"}] holds only then',
+        help_text=_('The lowest first; one with hours: [{days: [mon], from: "09:00", until: "17:00"}] holds only then'),
     )  # fmt: skip
-    tell_handover = forms.BooleanField(required=False, label="Tell those whose shift begins or ends")
+    tell_handover = forms.BooleanField(required=False, label=_("Tell those whose shift begins or ends"))
 
 
 class PolicyForm(_Documented):
@@ -80,39 +89,44 @@ class PolicyForm(_Documented):
 
     document = "steps"
     steps = forms.CharField(
+        label=_("Steps"),
         max_length=200_000, widget=forms.Textarea(attrs=_code),
-        help_text="notify, wait, repeat (five times at most), stop; each perhaps only_if: {severity, hours, time_zone}",
+        help_text=_(
+            "notify, wait, repeat (five times at most), stop; each perhaps only_if: {severity, hours, time_zone}"
+        ),
     )  # fmt: skip
-    enabled = forms.BooleanField(required=False, initial=True)
+    enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
 
     def __init__(self, *args: Any, named: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not named:
-            name = forms.CharField(max_length=120, help_text="The routing and rules know it by this name")
+            name = forms.CharField(
+                label=gettext("Name"), max_length=120, help_text=gettext("The routing and rules know it by this name")
+            )
             self.fields = {"name": name, **self.fields}
 
 
 class ShiftForm(RefusableMixin, forms.Form):
     """Somebody takes a shift; the times are those of the rota's zone."""
 
-    user = forms.ChoiceField(label="Who")
-    starts_at = forms.DateTimeField(
-        label="From", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    )
-    ends_at = forms.DateTimeField(
-        label="Until", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    )
+    user = forms.ChoiceField(label=_("Who"))
+    starts_at = WallTime(label=_("From"))
+    ends_at = WallTime(label=_("Until"))
 
     def __init__(self, *args: Any, people: Sequence[str], zone: ZoneInfo, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.zone = zone
         self.fields["user"].choices = [(name, name) for name in people]  # type: ignore[attr-defined]
-        self.fields["starts_at"].help_text = f"By the clocks of {zone.key}"
+        self.fields["starts_at"].help_text = gettext("By the clocks of {key}").format(key=zone.key)
+
+    def clean_starts_at(self) -> datetime:
+        return exactly(self.cleaned_data["starts_at"], self.zone, twice=FIRST)
+
+    def clean_ends_at(self) -> datetime:
+        return exactly(self.cleaned_data["ends_at"], self.zone, twice=LAST)
 
     def moments(self) -> tuple[datetime, datetime]:
-        given = (self.cleaned_data["starts_at"], self.cleaned_data["ends_at"])
-        starts, ends = (each.replace(tzinfo=self.zone).astimezone(UTC) for each in given)
-        return starts, ends
+        return self.cleaned_data["starts_at"], self.cleaned_data["ends_at"]
 
 
 class MethodForm(RefusableMixin, forms.Form):
@@ -122,7 +136,9 @@ class MethodForm(RefusableMixin, forms.Form):
         super().__init__(data, initial=method.config if method else {})
         self.kind = kind
         if method is None:
-            self.fields["name"] = forms.CharField(max_length=120, help_text="Your contact rules know it by this name")
+            self.fields["name"] = forms.CharField(
+                label=gettext("Name"), max_length=120, help_text=gettext("Your contact rules know it by this name")
+            )
         for each in channel_of(kind).fields:
             kept = method is not None and each.name in method.secret_names
             self.fields[each.name] = channel_field(each, kept=kept)
@@ -139,23 +155,29 @@ class ContactForm(RefusableMixin, forms.Form):
     """After how many minutes by which method, and when not."""
 
     critical = forms.CharField(
-        required=False, max_length=4000, label="If critical", widget=forms.Textarea(attrs={"rows": 3, **_plain}),
-        help_text="One step per line: minutes, then the method. “0 phone” is at once. Empty: all methods at once",
+        required=False, max_length=4000, label=_("If critical"), widget=forms.Textarea(attrs={"rows": 3, **_plain}),
+        help_text=_("One step per line: minutes, then the method. “0 phone” is at once. Empty: all methods at once"),
     )  # fmt: skip
     other = forms.CharField(
-        required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 3, **_plain}), label="Everything else"
+        required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 3, **_plain}), label=_("Everything else")
     )
-    time_zone = forms.CharField(max_length=60, initial="UTC", help_text="Of your quiet hours, e.g. Europe/Berlin")
+    time_zone = forms.CharField(
+        label=_("Time zone"), max_length=60, initial="UTC", help_text=_("Of your quiet hours, e.g. Europe/Berlin")
+    )
+    time_zone = forms.CharField(
+        label=_("Time zone"), max_length=60, initial=zones.here,
+        help_text=_("Of your quiet hours, e.g. Europe/Berlin"),
+    )  # fmt: skip
     quiet_from = forms.TimeField(
-        required=False, label="Quiet from", widget=forms.TimeInput(attrs=_clock, format="%H:%M")
+        required=False, label=_("Quiet from"), widget=forms.TimeInput(attrs=_clock, format="%H:%M")
     )
     quiet_until = forms.TimeField(
-        required=False, label="Quiet until", widget=forms.TimeInput(attrs=_clock, format="%H:%M"),
-        help_text="What is not critical waits until then",
+        required=False, label=_("Quiet until"), widget=forms.TimeInput(attrs=_clock, format="%H:%M"),
+        help_text=_("What is not critical waits until then"),
     )  # fmt: skip
     quiet_days = forms.MultipleChoiceField(
-        required=False, choices=[(each, each.title()) for each in DAYS], label="On these days",
-        widget=forms.CheckboxSelectMultiple, help_text="On which the quiet begins; none means every day",
+        required=False, choices=list(zip(DAYS, WEEKDAYS_ABBR.values(), strict=True)), label=_("On these days"),
+        widget=forms.CheckboxSelectMultiple, help_text=_("On which the quiet begins; none means every day"),
     )  # fmt: skip
 
     @classmethod
@@ -171,7 +193,7 @@ class ContactForm(RefusableMixin, forms.Form):
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
         if (given.get("quiet_from") is None) != (given.get("quiet_until") is None) and not self.errors:
-            self.add_error("quiet_until", "Say from when until when, or neither.")
+            self.add_error("quiet_until", gettext("Say from when until when, or neither."))
         return given
 
     def rules(self) -> dict[str, Any]:
@@ -195,11 +217,11 @@ def read_yaml(text: str, field: str) -> Any:
     import yaml
 
     if "&" in text and "*" in text:
-        raise Invalid("Anchors are not read.", field=field)
+        raise Invalid(gettext("Anchors are not read."), field=field)
     try:
         return plain(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Invalid(f"This is no YAML: {str(error)[:200]}", field=field) from None
+        raise Invalid(gettext("This is no YAML: {error}").format(error=str(error)[:200]), field=field) from None
 
 
 def plain(value: Any) -> Any:
@@ -228,6 +250,8 @@ def _steps(text: str, field: str) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         if not minutes.isdecimal() or not method.strip():
-            raise Invalid(f"A step is like “5 phone”, not {line.strip()[:40]!r}.", field=field)
+            raise Invalid(
+                gettext("A step is like “5 phone”, not {line!r}.").format(line=line.strip()[:40]), field=field
+            )
         steps.append({"after_minutes": int(minutes[:6]), "method": method.strip()})
     return steps

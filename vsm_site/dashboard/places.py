@@ -12,10 +12,12 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import ROOT_SLUG, Principal, systems_for
+from vsm_site.dashboard.zones import in_their_zone
 
 P = ParamSpec("P")
 
@@ -62,7 +64,7 @@ def in_system(
             return render(request, "dashboard/no_system.html", status=403)
         return view(request, place, *args, **kwargs)
 
-    return login_required(inner)
+    return login_required(in_their_zone(inner))
 
 
 def operating(
@@ -81,7 +83,7 @@ def operating(
 def refuse_readers(place: Place) -> None:
     """Raise PermissionDenied unless the reader may operate here."""
     if not place.may_operate:
-        raise PermissionDenied(f"You may look at {place.system}, not change it.")
+        raise PermissionDenied(gettext("You may look at {system}, not change it.").format(system=place.system))
 
 
 def _chosen(systems: list[System], slug: str) -> System | None:

@@ -7,24 +7,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 from subsystems.s5_policy import queries
 from subsystems.s5_policy.identity import JUDGEMENTS
 from subsystems.s5_policy.models import Decision
-from subsystems.s5_policy.terms import Kind, Term, Terms
+from subsystems.s5_policy.term import Term
+from subsystems.s5_policy.terms import Kind, Terms
 from vsm_site.dashboard.forms import RefusableMixin
+from vsm_site.dashboard.moments import Moment
 
 JUDGED = [("", "Nobody judged"), ("serves", "Serves them"), ("partly", "Serves them partly"), ("against", "Is against")]
 ABOUT = ("values", "judgement", "reason", "effective_at", "expected")
-
-
-class Moment(forms.DateTimeField):
-    """A moment in UTC, as a browser's own picker gives it."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-        super().__init__(widget=widget, **kwargs)
 
 
 class PolicyForm(RefusableMixin, forms.Form):
@@ -43,12 +39,16 @@ class PolicyForm(RefusableMixin, forms.Form):
         declared = queries.said_of(system, Kind.VALUE)
         if declared and terms.kind is not Kind.VALUE:
             self.fields["values"] = forms.MultipleChoiceField(
-                required=False, label="Serves these values", widget=forms.CheckboxSelectMultiple,
+                required=False, label=gettext("Serves these values"), widget=forms.CheckboxSelectMultiple,
                 choices=[(name, each["title"]) for name, each in declared.items() if each["active"]],
             )  # fmt: skip
-            self.fields["judgement"] = forms.ChoiceField(required=False, label="How well", choices=JUDGED)
-        self.fields["reason"] = forms.CharField(max_length=500, label="Why", widget=forms.Textarea(attrs={"rows": 2}))
-        self.fields["effective_at"] = Moment(required=False, label="Holds from (UTC)", help_text="Empty: at once")
+            self.fields["judgement"] = forms.ChoiceField(required=False, label=gettext("How well"), choices=JUDGED)
+        self.fields["reason"] = forms.CharField(
+            max_length=500, label=gettext("Why"), widget=forms.Textarea(attrs={"rows": 2})
+        )
+        self.fields["effective_at"] = Moment(
+            required=False, label=gettext("Holds from"), help_text=gettext("Empty: at once")
+        )
         self.fields["expected"] = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
     def given(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class PolicyForm(RefusableMixin, forms.Form):
 
 def field_of(term: Term) -> forms.Field:
     """Return the field in which a term is typed."""
-    common: dict[str, Any] = {"label": term.label, "help_text": term.help, "required": term.required}
+    common: dict[str, Any] = {"label": gettext(term.label), "help_text": gettext(term.help), "required": term.required}
     if term.kind == "flag":
         return forms.BooleanField(**common)
     if term.kind == "choice":
@@ -99,28 +99,32 @@ def _meant(term: Term, value: Any) -> Any:
 class GoalValueForm(RefusableMixin, forms.Form):
     """Where a goal stands, as a person says."""
 
-    value = forms.FloatField(label="It stands at", widget=forms.NumberInput(attrs={"step": "any"}))
-    note = forms.CharField(max_length=500, required=False, label="Note")
+    value = forms.FloatField(label=_("It stands at"), widget=forms.NumberInput(attrs={"step": "any"}))
+    note = forms.CharField(max_length=500, required=False, label=_("Note"))
 
 
 class AskForm(RefusableMixin, forms.Form):
     """Something that is to be decided."""
 
-    title = forms.CharField(max_length=200, label="What is to be decided")
-    question = forms.CharField(max_length=10_000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
-    due_at = Moment(label="Until (UTC)")
-    approver = forms.CharField(max_length=150, required=False, label="By whom", help_text="Empty: whoever may operate")
-    criterion = forms.CharField(
-        max_length=500, required=False, label="Judged by", help_text="What must be true for it to have been right"
+    title = forms.CharField(max_length=200, label=_("What is to be decided"))
+    question = forms.CharField(
+        label=_("Question"), max_length=10_000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
-    review_by = Moment(required=False, label="Reviewed until (UTC)")
+    due_at = Moment(label=_("Until"))
+    approver = forms.CharField(
+        max_length=150, required=False, label=_("By whom"), help_text=_("Empty: whoever may operate")
+    )
+    criterion = forms.CharField(
+        max_length=500, required=False, label=_("Judged by"), help_text=_("What must be true for it to have been right")
+    )
+    review_by = Moment(required=False, label=_("Reviewed until"))
 
     def __init__(self, system: System, data: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, auto_id="ask-%s")
         declared = queries.said_of(system, Kind.VALUE)
         if declared:
             self.fields["values"] = forms.MultipleChoiceField(
-                required=False, label="Serves these values", widget=forms.CheckboxSelectMultiple,
+                required=False, label=gettext("Serves these values"), widget=forms.CheckboxSelectMultiple,
                 choices=[(name, each["title"]) for name, each in declared.items() if each["active"]],
             )  # fmt: skip
 
@@ -128,15 +132,14 @@ class AskForm(RefusableMixin, forms.Form):
 class DecideForm(RefusableMixin, forms.Form):
     """What was decided."""
 
-    answer = forms.CharField(max_length=10_000, label="Decided", widget=forms.Textarea(attrs={"rows": 3}))
+    answer = forms.CharField(max_length=10_000, label=_("Decided"), widget=forms.Textarea(attrs={"rows": 3}))
     criterion = forms.CharField(
-        max_length=500, required=False, label="Judged by", help_text="What must be true for it to have been right"
+        max_length=500, required=False, label=_("Judged by"), help_text=_("What must be true for it to have been right")
     )
-    review_by = Moment(required=False, label="Reviewed until (UTC)")
+    review_by = Moment(required=False, label=_("Reviewed until"))
 
     def __init__(self, decision: Decision, data: Mapping[str, Any] | None = None) -> None:
-        review_by = decision.review_by and decision.review_by.astimezone(UTC)
-        super().__init__(data, initial={"criterion": decision.criterion, "review_by": review_by})
+        super().__init__(data, initial={"criterion": decision.criterion, "review_by": decision.review_by})
 
     def given(self) -> dict[str, Any]:
         """Return what was decided; a moment that has passed is the one that was set before."""
@@ -149,12 +152,12 @@ class DecideForm(RefusableMixin, forms.Form):
 class ReviewForm(RefusableMixin, forms.Form):
     """What came of a decision."""
 
-    outcome = forms.ChoiceField(choices=Decision.Outcome.choices, label="The outcome")
-    note = forms.CharField(max_length=500, required=False, label="Note")
+    outcome = forms.ChoiceField(choices=Decision.Outcome.choices, label=_("The outcome"))
+    note = forms.CharField(max_length=500, required=False, label=_("Note"))
     criterion = forms.CharField(
-        max_length=500, label="Judged by", help_text="What must be true for it to have been right"
+        max_length=500, label=_("Judged by"), help_text=_("What must be true for it to have been right")
     )
-    judgement = forms.ChoiceField(choices=JUDGED, required=False, label="How well it serves its values")
+    judgement = forms.ChoiceField(choices=JUDGED, required=False, label=_("How well it serves its values"))
 
     def __init__(self, decision: Decision, data: Mapping[str, Any] | None = None) -> None:
         super().__init__(data)

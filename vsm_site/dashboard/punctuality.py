@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from subsystems.s2_coordination.models import ScheduleRun
+from vsm_site.dashboard import zones
 
 WIDTH, HEIGHT = 240, 32
 BARS = 40
@@ -51,4 +52,4 @@ def _height(delay: float) -> float:
 def _title(run: ScheduleRun, delay: float | None) -> str:
     begun = "" if delay is None else f", begun {delay:.1f} s later"
     why = f" ({WORDS.get(run.reason, run.reason)})" if run.reason else ""
-    return f"{run.due_at:%Y-%m-%d %H:%M:%S} UTC: {run.state}{why}{begun}"
+    return f"{zones.told(run.due_at, 'zone')}: {run.state}{why}{begun}"

@@ -11,7 +11,9 @@ from subsystems.kernel.errors import TransientError
 from subsystems.recursion.models import System
 from subsystems.telemetry.families import Family, single
 from vsm_site.exposition import operations, platform, systems
+from vsm_site.exposition.bargains import bargained
 from vsm_site.exposition.coordination import coordinated
+from vsm_site.exposition.patterns import detected
 from vsm_site.exposition.scope import Scope, scope_of
 from vsm_site.exposition.variety import variety
 
@@ -27,6 +29,8 @@ def families(shown: Iterable[System], *, now: float) -> list[Family]:
         *systems.messages(scope),
         *variety(scope),
         *coordinated(scope),
+        *detected(scope),
+        *bargained(scope),
     ]
     hot = [operations.operations]
     if scope.shows_platform:

@@ -11,6 +11,8 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField("signal", "counted", models.BooleanField(default=False, editable=False)),
         migrations.RunSQL(
-            "UPDATE algedonic_signal SET counted = true WHERE received_at IS NOT NULL", migrations.RunSQL.noop
+            "UPDATE algedonic_signal SET counted = true WHERE received_at IS NOT NULL",
+            migrations.RunSQL.noop,
+            elidable=True,
         ),
     ]

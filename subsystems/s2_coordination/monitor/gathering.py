@@ -39,18 +39,23 @@ MOST_SCHEDULES = 200
 MOST_DUE = 100
 AT_ONCE = 100  # questions to telemetry
 HEARD_SECONDS = 60.0
-LEAST_DEPTH, LEAST_WORKERS, LEAST_RETRIES, HALF_A_STEP = 5.0, 0.5, 5.0, 0.3
-SERIES = (  # area, metric, least amplitude, title; slots are told where a queue is scaled
+LEAST_DEPTH, LEAST_WORKERS, LEAST_RETRIES, LEAST_RATE, HALF_A_STEP = 5.0, 0.5, 5.0, 0.01, 0.3
+DEMAND = "demand"  # nobody here steers it: that it swings is nobody's fault, and good to know
+SERIES = (  # area, metric, least amplitude, title; slots and arrivals are told where a queue is scaled
     ("queue", "ready", LEAST_DEPTH, "Depth of"),
     ("workers", "consumers", LEAST_WORKERS, "Workers of"),
     ("workers", "slots", LEAST_WORKERS, "Slots of"),
+    (DEMAND, "arrival_rate", LEAST_RATE, "Demand for"),
 )
 UP = {"alert.firing": 1.0, "alert.resolved": 0.0}
 
 
 @dataclass(frozen=True)
 class Controlled:
-    """A value that somebody or something steers. *moments* are when it was changed, where that is told exactly."""
+    """A value that somebody or something steers, or the demand that it is steered by.
+
+    *moments* are when it was changed, where that is told exactly.
+    """
 
     system_id: int
     area: str
@@ -83,7 +88,7 @@ def controlled(now: datetime) -> Iterator[Controlled]:
 
 
 def _measured(now: datetime) -> Iterator[Controlled]:
-    """Yield the depth of each queue, how many workers read it, and how many slots they have."""
+    """Yield the depth of each queue, how many workers read it, how many slots they have, and what arrives."""
     end = now.timestamp()
     system_ids = list(Fleet.objects.filter(enabled=True).order_by().values_list("system_id", flat=True).distinct())
     asked = [(system_id, *each) for system_id in system_ids for each in SERIES]

@@ -127,8 +127,8 @@ def damper_bodies(system: System, *, now: datetime) -> list[dict[str, Any]]:
 
 def damper_body(row: Damper, terms: dampers.DampingTerms, *, now: datetime) -> dict[str, Any]:
     """Return one damper as JSON: what would be refused now, until when and why."""
-    free = replace(row.past, leased_until=None)
-    ways = {"add": dampers.decide(free, terms, 1, now=now), "take_away": dampers.decide(free, terms, -1, now=now)}
+    verdicts = row.verdicts(terms, now=now)
+    ways = {"add": verdicts[1], "take_away": verdicts[-1]}
     refused = {way: verdict for way, verdict in ways.items() if not verdict.allowed}
     leased = row.leased_until is not None and row.leased_until > now
     return {
@@ -142,6 +142,8 @@ def damper_body(row: Damper, terms: dampers.DampingTerms, *, now: datetime) -> d
         "last_direction": row.direction,
         "acted_at": moment_text(row.acted_at),
         "reversals": dampers.level(row.past, terms, now=now),
+        "returns_seconds": round(dampers.returns_after(row.past, terms, now=now), 1) or None,
+        "period_seconds": row.period_seconds and round(row.period_seconds, 1),
         "leased_to": row.leased_to if leased else None,
         "leased_until": moment_text(row.leased_until) if leased else None,
         "asked_at": moment_text(row.asked_at),

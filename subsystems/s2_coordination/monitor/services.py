@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -48,11 +48,15 @@ MOST_DAMPERS = 500
 
 @dataclass
 class Seen:
-    """What one look saw in one system; *unknown* are the subjects of which nothing could be said."""
+    """What one look saw in one system; *unknown* are the subjects of which nothing could be said.
+
+    *periods* are those of the demand for what is scaled, in seconds.
+    """
 
     found: dict[str, Found] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
     movements: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    periods: dict[str, float] = field(default_factory=dict)
 
     def take(self, found: Found) -> None:
         self.found[found.key] = found
@@ -76,6 +80,7 @@ def look(slot: int, *, now: datetime) -> None:
     for system in System.objects.all():
         each = seen.get(system.pk, Seen())
         settle(system, each, before.get(system.pk, set()), standing.get(system.pk, {}), now=now)
+        _expect(system, each.periods, now)
         body = {
             **figures.get(system.pk, queries.no_figures()),
             "movements": dict(each.movements),
@@ -129,6 +134,10 @@ def _judge(each: Controlled, seen: Seen) -> None:
     swing = swing_of(each.at, each.values, step_seconds=each.step_seconds, least_amplitude=each.least_amplitude)
     if each.moments is not None:
         swing = _exact(swing, each.moments)
+    if each.area == gathering.DEMAND:
+        if swing.movement is Movement.OSCILLATING and swing.period_seconds:
+            seen.periods[each.subject] = swing.period_seconds
+        return
     seen.movements[str(swing.movement)] += 1
     start = float(each.at[0]) if len(each.at) else 0.0
     found = findings.of_swing(swing, each.area, each.subject, each.title, start=start, points=each.values.tolist())
@@ -224,6 +233,15 @@ def _damp(row: CoordinationFinding, found: Found, now: datetime) -> None:
     if said != row.measure:
         row.measure = said[:300]
         row.save(update_fields=["measure"])
+
+
+def _expect(system: System, periods: Mapping[str, float], now: datetime) -> None:
+    """Tell the dampers of what is scaled with which period the demand for it swings."""
+    known = Damper.objects.filter(system=system).order_by("-asked_at")[:MOST_DAMPERS] if periods else ()
+    for damper in known:
+        told = [period for subject, period in periods.items() if findings.is_about(damper.subject, subject)]
+        if told:
+            damping.expect([damper.pk], max(told), now=now)
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Fleet
@@ -23,6 +24,8 @@ class FleetAudit(models.Model):
     not_applicable = models.JSONField(default=list)
 
     class Meta:
+        verbose_name = _("audit of a fleet")
+        verbose_name_plural = _("audits of fleets")
         ordering = ["fleet__name"]
 
     def __str__(self) -> str:
@@ -53,15 +56,15 @@ class Finding(models.Model):
     """One rule broken by one subject of a fleet, from when it was first seen until it is done."""
 
     class State(models.TextChoices):
-        OPEN = "open"
-        ACCEPTED = "accepted", "Accepted: known, and left as it is"
-        FIXED = "fixed"
+        OPEN = "open", _("Open")
+        ACCEPTED = "accepted", _("Accepted: known, and left as it is")
+        FIXED = "fixed", _("Fixed")
 
     class Severity(models.TextChoices):
-        CRITICAL = "critical"
-        HIGH = "high"
-        MEDIUM = "medium"
-        LOW = "low"
+        CRITICAL = "critical", _("Critical")
+        HIGH = "high", _("High")
+        MEDIUM = "medium", _("Medium")
+        LOW = "low", _("Low")
 
     fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, related_name="findings")
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="+")
@@ -74,7 +77,7 @@ class Finding(models.Model):
     last_seen_at = models.DateTimeField()
     times_seen = models.PositiveIntegerField(default=1)
     fixed_at = models.DateTimeField(null=True, blank=True)
-    times_returned = models.PositiveIntegerField(default=0, help_text="Seen again after it was fixed")
+    times_returned = models.PositiveIntegerField(default=0, help_text=_("Seen again after it was fixed"))
     accepted_at = models.DateTimeField(null=True, blank=True)
     accepted_until = models.DateTimeField(null=True, blank=True)
     accepted_by = models.ForeignKey(
@@ -83,6 +86,8 @@ class Finding(models.Model):
     accepted_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        verbose_name = _("audit finding")
+        verbose_name_plural = _("audit findings")
         ordering = ["fleet_id", "rule", "subject"]
         constraints = [models.UniqueConstraint(fields=["fleet", "rule", "subject"], name="finding_once_per_subject")]
 

@@ -7,12 +7,14 @@ and fewer lie apart, windows are judged by their 95th percentile, and both direc
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 FRESH_SECONDS = 60.0
 GROWTH = 2.0  # at most so many times as large in one step
+LOOK_BACK_SECONDS = 7200.0  # over which it is reckoned what stood idle: as long as S2 waits at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +199,20 @@ def cooling(terms: Terms, given: Inputs, direction: int, now: datetime) -> float
     lasts = [at for at in (given.last_out_at, given.last_in_at) if at is not None]
     free_at = max((at + timedelta(seconds=pause) for at in lasts), default=now)
     return max(0.0, (free_at - now).total_seconds())
+
+
+# --- What S2 is told --------------------------------------------------------------------------------------------------
+def idle_since(found: Decision, size: int | None, before: datetime | None, *, now: datetime) -> datetime | None:
+    """Return from when on fewer would have done without a break; None where all are needed, or it is not known."""
+    fewer = found.desired is not None and size is not None and found.desired < size
+    return (before or now) if fewer else None
+
+
+def extra(terms: Terms, sizes: Sequence[float], used: Sequence[float]) -> float | None:
+    """Return by how much more slots there were than were needed, 0.5 for half as many again; None where not known.
+
+    Needed are as many as the busy ones at the load that is aimed at, and never fewer than the fewest.
+    """
+    middle = (terms.out_at + terms.in_at) / 2
+    needed = sum(max(float(terms.least), each / middle) for each in used)
+    return sum(sizes) / needed - 1.0 if needed > 0 else None

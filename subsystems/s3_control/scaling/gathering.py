@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,15 @@ from subsystems.fleets import queries as history
 from subsystems.fleets.flow import flow
 from subsystems.fleets.snapshots import QueueSeen, WorkerSeen
 from subsystems.fleets.watching import queue_states, worker_states
+from subsystems.s1_operations.models import Unit
 from subsystems.s3_control import acts
+from subsystems.s3_control.launching.queries import supplies
+from subsystems.s3_control.launching.sizes import Supply
 from subsystems.s3_control.models import Recommendation
 from subsystems.s3_control.scaling import steps
-from subsystems.s3_control.scaling.deciding import Inputs
+from subsystems.s3_control.scaling.deciding import LOOK_BACK_SECONDS, Inputs, extra
 from subsystems.s3_control.scaling.models import ScalingPolicy
-from subsystems.telemetry.queries import window
+from subsystems.telemetry.queries import query, window
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
 
@@ -26,6 +30,7 @@ AUTHOR = "auto-scaler"
 SEEN_SECONDS = 30.0  # a worker or a queue that was not seen for longer is not known
 RATE_SECONDS = 60.0
 PAIN_WINDOW = timedelta(minutes=5)
+LOOK_BACK_STEP_SECONDS = 60.0
 COVERED = 0.9  # of a window that must have been watched before it counts as quiet
 
 
@@ -36,6 +41,7 @@ class Known:
     given: Inputs
     readers: list[WorkerSeen]
     queue: QueueSeen | None
+    supply: Supply | None = None  # what can start and stop whole workers
 
 
 def look(policy: ScalingPolicy, *, now: datetime) -> Known:
@@ -43,18 +49,42 @@ def look(policy: ScalingPolicy, *, now: datetime) -> Known:
     since = now.timestamp() - SEEN_SECONDS
     queue = queue_states([policy.fleet_id]).get((policy.fleet_id, policy.queue))
     queue = queue if queue is not None and queue.observed_at >= since else None
-    readers = [
-        seen
-        for seen in worker_states([policy.fleet_id]).values()
-        if seen.observed_at >= since and policy.queue in seen.queues and policy.role in ("", seen.role)
-    ]
+    workers = [seen for seen in worker_states([policy.fleet_id]).values() if seen.observed_at >= since]
+    readers = [seen for seen in workers if policy.queue in seen.queues and policy.role in ("", seen.role)]
     size, busy = steps.slots(readers), steps.busy(readers)
     if not readers and queue is not None and not policy.fleet.last_error:
         size = busy = 0  # the broker answers, and nobody reads
     _keep(policy, {"slots": size, "busy_slots": busy}, now)
     given = _inputs(policy, readers, queue, size, now)
     _keep(policy, {"arrival_rate": given.rate_in}, now)
-    return Known(given, readers, queue)
+    found = supplies(policy.fleet, [seen.name for seen in workers])
+    return Known(given, readers, queue, next((each for each in found if policy.queue in each.queues), None))
+
+
+def resizing(system_id: int, queue_unit: str, slots: int | None, *, now: datetime) -> dict[str, Any]:
+    """Return fleet and act that bring the readers of a queue (`fleet/queue`) nearer to so many slots.
+
+    Empty where there is nothing that could be done: of an unknown queue, of the platform's own, of pools that cannot
+    grow, and where a policy scales the queue already.
+    """
+    unit = (
+        Unit.objects.filter(system_id=system_id, name=queue_unit, kind="celery_queue").select_related("fleet").first()
+    )
+    if slots is None or unit is None or unit.fleet is None or unit.fleet.own or not unit.fleet.enabled:
+        return {}
+    fleet, queue = unit.fleet, unit.name.removeprefix(f"{unit.fleet.name}/")
+    if ScalingPolicy.objects.filter(fleet=fleet, queue=queue, enabled=True).exists():
+        return {}
+    seen = worker_states([fleet.pk]).values()
+    readers = [each for each in seen if now.timestamp() - each.observed_at <= SEEN_SECONDS and queue in each.queues]
+    size = steps.slots(readers)
+    found = None if size is None else steps.step(readers, size, slots, queue)
+    if found is None or not found.kind:
+        return {}
+    return {
+        "fleet": fleet,
+        "act": {"kind": found.kind, "target": found.target, "parameters": dict(found.parameters or {})},
+    }
 
 
 def _keep(policy: ScalingPolicy, told: Mapping[str, float | None], now: datetime) -> None:
@@ -107,6 +137,22 @@ def _utilisation(policy: ScalingPolicy, seconds: float, now: float, *, whole: bo
     if not len(at) or (whole and at[0] > start + seconds * (1.0 - COVERED)):
         return None
     return float(np.percentile(np.minimum(1.0, used / sizes), 95))
+
+
+def stood_idle(policy: ScalingPolicy, *, now: datetime) -> float | None:
+    """Return by how much more slots there were lately than were needed; None where nothing is on record."""
+    end = now.timestamp()
+    found = []
+    for metric in ("slots", "busy_slots"):
+        answer = query(
+            [policy.system_id], metric, source=policy.subject, start=end - LOOK_BACK_SECONDS, end=end, now=end,
+            step=LOOK_BACK_STEP_SECONDS,
+        )  # fmt: skip
+        points = {} if not answer.series else zip(answer.series[0].at.tolist(), answer.series[0].values, strict=True)
+        found.append({at: float(value) for at, value in dict(points).items() if value == value})
+    slots, busy = found
+    both = sorted(slots.keys() & busy.keys())
+    return extra(policy.terms, [slots[at] for at in both], [busy[at] for at in both]) if both else None
 
 
 def _rates(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from subsystems.recursion.models import System
 from subsystems.s1_operations.models import Fleet
@@ -19,19 +20,28 @@ class ScalingPolicy(models.Model):
     """How the readers of one queue are scaled. A slot is one task at a time: a process of a pool, a thread."""
 
     class Mode(models.TextChoices):
-        ADVISE = "advise", "Advise: a person decides"
-        AUTO = "auto", "By itself, within what S5 permits"
+        ADVISE = "advise", _("Advise: a person decides")
+        AUTO = "auto", _("By itself, within what S5 permits")
+
+    class Means(models.TextChoices):
+        POOLS = "pools", _("Pools where they can grow, else workers")
+        WORKERS = "workers", _("Whole workers")
 
     system = models.ForeignKey(System, on_delete=models.CASCADE, related_name="scaling_policies")
     fleet = models.ForeignKey(Fleet, on_delete=models.CASCADE, related_name="scaling_policies")
-    queue = models.CharField(max_length=200, help_text="Its readers are scaled")
-    role = models.CharField(max_length=200, blank=True, help_text="Only readers of this role; empty for all")
+    queue = models.CharField(max_length=200, help_text=_("Its readers are scaled"))
+    role = models.CharField(max_length=200, blank=True, help_text=_("Only readers of this role; empty for all"))
     enabled = models.BooleanField(default=True)
     mode = models.CharField(max_length=6, choices=Mode.choices, default=Mode.ADVISE)
+    means = models.CharField("by", max_length=7, choices=Means.choices, default=Means.POOLS)
     least = models.PositiveIntegerField("fewest slots", default=2, validators=_count)
     most = models.PositiveIntegerField("most slots", default=20, validators=[MinValueValidator(1), *_count])
     safe = models.PositiveIntegerField(
-        "safe size", null=True, blank=True, validators=_count, help_text="Advised when nothing is measured; empty: hold"
+        "safe size",
+        null=True,
+        blank=True,
+        validators=_count,
+        help_text=_("Advised when nothing is measured; empty: hold"),
     )
     out_cooldown_seconds = models.FloatField("cooldown after more (s)", default=300.0, validators=_seconds)
     in_cooldown_seconds = models.FloatField("cooldown after fewer (s)", default=300.0, validators=_seconds)
@@ -49,8 +59,11 @@ class ScalingPolicy(models.Model):
     why = models.CharField(max_length=500, blank=True, editable=False)
     drivers = models.JSONField(default=list, editable=False)
     looked_at = models.DateTimeField(null=True, editable=False)
+    idle_since = models.DateTimeField(null=True, editable=False)  # fewer would have done from then on, without a break
 
     class Meta:
+        verbose_name = _("scaling policy")
+        verbose_name_plural = _("scaling policies")
         ordering = ["fleet__name", "queue", "role"]
         constraints = [models.UniqueConstraint(fields=["fleet", "queue", "role"], name="one_scaling_policy")]
 

@@ -1,20 +1,23 @@
-"""Scaling policies as JSON, KEDA's figure, and a policy tried on the load of the last hours."""
+"""Scaling policies as JSON, KEDA's figure, and a policy tried on the load of the last hours, or on a given one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from subsystems.kernel.errors import Refused
 from subsystems.kernel.times import moment_text
 from subsystems.s2_coordination import damping
+from subsystems.s3_control.scaling.columns import Load
 from subsystems.s3_control.scaling.gathering import SEEN_SECONDS, look
 from subsystems.s3_control.scaling.models import ScalingPolicy
 from subsystems.s3_control.scaling.replaying import Trial, replay
 from subsystems.telemetry.queries import query
 
 SETTINGS = (
-    "role", "enabled", "mode", "least", "most", "safe", "out_cooldown_seconds", "in_cooldown_seconds",
+    "role", "enabled", "mode", "means", "least", "most", "safe", "out_cooldown_seconds", "in_cooldown_seconds",
     "window_seconds", "in_window_seconds", "out_at", "in_at", "depth_per_slot", "oldest_seconds", "drain_seconds",
     "response_ms", "pain_signals",
 )  # fmt: skip
@@ -49,8 +52,16 @@ def keda_body(row: ScalingPolicy, *, now: datetime) -> dict[str, Any]:
     return {"desired": desired, "size": row.size, "least": row.least, "most": row.most, "age_seconds": round(age, 1)}
 
 
-def trial(row: ScalingPolicy, *, hours: float, now: datetime) -> tuple[Trial, Trial]:
-    """Return what a policy would have done with the queue's load of the last *hours*, with S2 and without.
+class Trials(NamedTuple):
+    """One load: with S2, without it, and at the largest size all the time."""
+
+    damped: Trial
+    bare: Trial
+    fixed: Trial
+
+
+def trial(row: ScalingPolicy, *, hours: float, now: datetime) -> Trials:
+    """Return what a policy would have done with the queue's load of the last *hours*.
 
     The load is what the broker counted as published, or what followed from the counts of workers while the queue was
     scaled. Raises Refused (`unknown`) where neither is on record.
@@ -61,14 +72,23 @@ def trial(row: ScalingPolicy, *, hours: float, now: datetime) -> tuple[Trial, Tr
     known = look(row, now=now).given
     if not known.rate_each:
         raise Refused("How much one slot does is not known yet: nothing was done lately.", code="unknown")
-    size = known.size or row.least
-    tried = [
-        replay(
-            row.terms, arrivals, step_seconds=STEP_SECONDS, rate_each=known.rate_each, size=size, damping=terms
-        )
-        for terms in (damping.terms_of(row.system_id), None)
-    ]  # fmt: skip
-    return tried[0], tried[1]
+    return _tried(row, arrivals, STEP_SECONDS, known.rate_each, known.size or row.least)
+
+
+def trial_of(row: ScalingPolicy, load: Load) -> Trials:
+    """Return what a policy would do with a *load* that is given, from its fewest slots on."""
+    return _tried(row, load.arrivals, load.step_seconds, load.rate_each, row.least)
+
+
+def _tried(
+    row: ScalingPolicy, arrivals: Sequence[float], step: float, rate_each: float | Sequence[float], size: int
+) -> Trials:
+    largest = replace(row.terms, least=row.most)
+    tries = ((row.terms, size, damping.terms_of(row.system_id)), (row.terms, size, None), (largest, row.most, None))
+    return Trials(*(
+        replay(terms, arrivals, step_seconds=step, rate_each=rate_each, size=first, damping=damped)
+        for terms, first, damped in tries
+    ))  # fmt: skip
 
 
 def _arrivals(row: ScalingPolicy, start: float, end: float) -> list[float]:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
-
 from subsystems.s2_coordination import dampers
-from subsystems.s2_coordination.dampers import DampingTerms, Past
-from subsystems.s3_control.scaling.deciding import Inputs, Terms, decide
+from subsystems.s2_coordination.dampers import DampingTerms, Past, Wish
+from subsystems.s3_control.scaling.deciding import LOOK_BACK_SECONDS, Inputs, Terms, decide, extra, idle_since
 
 MAX_STEPS = 5_000
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -40,6 +38,10 @@ class _State:
     last_in_at: datetime | None = None
     directions: list[int] = field(default_factory=list)
     past: Past = field(default_factory=Past)
+    idle_since: datetime | None = None
+    sizes: list[int] = field(default_factory=list)  # of each step so far, as the next two
+    used: list[float] = field(default_factory=list)
+    depths: list[float] = field(default_factory=list)
 
 
 def replay(
@@ -47,47 +49,44 @@ def replay(
     arrivals: Sequence[float],
     *,
     step_seconds: float,
-    rate_each: float,
+    rate_each: float | Sequence[float],
     size: int,
     backlog: float = 0.0,
     damping: DampingTerms | None = None,
 ) -> Trial:
     """Return what *terms* would do with *arrivals* (messages a second, one for each step).
 
-    Each busy slot does *rate_each* a second. Steps take effect at the next one and nothing fails; S2 is asked where its
-    *damping* is given.
+    Each busy slot does *rate_each* a second, all the time or in each step. Steps take effect at the next one and
+    nothing fails; S2 is asked where its *damping* is given.
     """
     state = _State(size, backlog)
-    sizes, depths, used = [], [], []
-    for number, rate in enumerate(arrivals[:MAX_STEPS]):
-        capacity = state.size * rate_each
-        served = min(capacity, rate + state.backlog / step_seconds)
-        state.backlog = max(0.0, state.backlog + (rate - served) * step_seconds)
-        used.append(served / rate_each)
-        sizes.append(state.size)
-        depths.append(state.backlog)
+    rates = [rate_each] * len(arrivals) if isinstance(rate_each, float) else rate_each
+    for number, (arriving, each) in enumerate(zip(arrivals[:MAX_STEPS], rates, strict=False)):
+        served = min(state.size * each, arriving + state.backlog / step_seconds)
+        state.backlog = max(0.0, state.backlog + (arriving - served) * step_seconds)
+        state.used.append(served / each)
+        state.sizes.append(state.size)
+        state.depths.append(state.backlog)
         now = EPOCH + timedelta(seconds=number * step_seconds)
-        _turn(terms, damping, state, now, _given(terms, state, used, sizes, rate, rate_each, step_seconds))
+        _turn(terms, damping, state, now, step_seconds, _given(terms, state, arriving, each, step_seconds))
     turned = [a != b for a, b in zip(state.directions, state.directions[1:], strict=False)]
     return Trial(
-        step_seconds, tuple(arrivals[:MAX_STEPS]), tuple(sizes), tuple(depths), state.directions.count(1),
-        state.directions.count(-1), sum(turned), float(sum(sizes)) * step_seconds, max(depths, default=0.0),
-        float(np.mean(depths)) if depths else 0.0,
+        step_seconds, tuple(arrivals[:MAX_STEPS]), tuple(state.sizes), tuple(state.depths), state.directions.count(1),
+        state.directions.count(-1), sum(turned), float(sum(state.sizes)) * step_seconds,
+        max(state.depths, default=0.0), sum(state.depths) / len(state.depths) if state.depths else 0.0,
     )  # fmt: skip
 
 
-def _turn(terms: Terms, damping: DampingTerms | None, state: _State, now: datetime, given: Inputs) -> None:
+def _turn(
+    terms: Terms, damping: DampingTerms | None, state: _State, now: datetime, step_seconds: float, given: Inputs
+) -> None:
     # What a load does not tell is not asked: neither how long tasks took to begin, nor what hurt.
     found = decide(replace(terms, response_ms=None, pain_signals=None), given, now=now)
+    state.idle_since = idle_since(found, given.size, state.idle_since, now=now)
     if not found.direction or found.desired is None:
         return
-    if damping is not None:
-        verdict = dampers.decide(state.past, damping, found.direction, now=now)
-        if not verdict.allowed:
-            if verdict.code == dampers.Code.REVERSAL:
-                state.past = dampers.refused(state.past, damping, now=now)
-            return
-        state.past = dampers.acted(state.past, damping, found.direction, now=now)
+    if damping is not None and not _cleared(terms, damping, state, now, step_seconds, found.direction):
+        return
     state.size = found.desired
     state.directions.append(found.direction)
     if found.direction > 0:
@@ -96,19 +95,31 @@ def _turn(terms: Terms, damping: DampingTerms | None, state: _State, now: dateti
         state.last_in_at = now
 
 
-def _given(
-    terms: Terms, state: _State, used: Sequence[float], sizes: Sequence[int], rate: float, rate_each: float,
-    step_seconds: float,
-) -> Inputs:  # fmt: skip
+def _cleared(
+    terms: Terms, damping: DampingTerms, state: _State, now: datetime, step_seconds: float, direction: int
+) -> bool:
+    """Ask S2, and let it know what is done."""
+    last = round(LOOK_BACK_SECONDS / step_seconds)
+    more = extra(terms, state.sizes[-last:], state.used[-last:]) if direction < 0 else None
+    wish = Wish(direction, state.idle_since, more)
+    verdict = dampers.decide(state.past, damping, wish, now=now)
+    if verdict.allowed:
+        state.past = dampers.acted(state.past, damping, wish, now=now)
+    elif verdict.code == dampers.Code.REVERSAL:
+        state.past = dampers.refused(state.past, damping, wish, now=now)
+    return verdict.allowed
+
+
+def _given(terms: Terms, state: _State, arriving: float, rate_each: float, step_seconds: float) -> Inputs:
     """Return what would have been known at this step."""
     longest = 1 + round(max(terms.window_seconds, terms.in_window_seconds) / step_seconds)
-    pairs = zip(used[-longest:], sizes[-longest:], strict=True)
+    pairs = zip(state.used[-longest:], state.sizes[-longest:], strict=True)
     loads = [min(1.0, one / size) if size else 1.0 for one, size in pairs]
     return Inputs(
         size=state.size, age_seconds=0.0, utilisation=_p95(loads, terms.window_seconds, step_seconds),
         quiet_utilisation=_p95(loads, terms.in_window_seconds, step_seconds, whole=True), depth=state.backlog,
-        rate_in=rate, rate_each=rate_each, last_out_at=state.last_out_at, last_in_at=state.last_in_at,
-        oldest_seconds=state.backlog / rate if rate > 0 else None,
+        rate_in=arriving, rate_each=rate_each, last_out_at=state.last_out_at, last_in_at=state.last_in_at,
+        oldest_seconds=state.backlog / arriving if arriving > 0 else None,
     )  # fmt: skip
 
 
@@ -116,4 +127,8 @@ def _p95(values: Sequence[float], seconds: float, step_seconds: float, *, whole:
     count = max(1, round(seconds / step_seconds))
     if whole and len(values) < count:
         return None
-    return float(np.percentile(values[-count:], 95))
+    ordered = sorted(values[-count:])  # of a few: numpy takes fifty times as long
+    place = 0.95 * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)

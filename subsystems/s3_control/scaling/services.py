@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,19 +13,19 @@ from django.db import IntegrityError, transaction
 from subsystems.algedonic.services import try_to_raise
 from subsystems.event_log.services import append
 from subsystems.event_log.streams import Stream
-from subsystems.kernel.errors import Invalid, Refused
+from subsystems.kernel.errors import Invalid
 from subsystems.messaging.channels import Party
 from subsystems.s1_operations.models import Fleet
 from subsystems.s3_control import recommending
-from subsystems.s3_control.models import Recommendation
+from subsystems.s3_control.handing_over import LOST
+from subsystems.s3_control.models import PoolUnit, Recommendation, ResourcePool
 from subsystems.s3_control.scaling import gathering, steps
-from subsystems.s3_control.scaling.deciding import Decision, decide
+from subsystems.s3_control.scaling.deciding import Decision, decide, idle_since
 from subsystems.s3_control.scaling.gathering import AUTHOR, Known
 from subsystems.s3_control.scaling.models import ScalingPolicy
 
 SETTLE_SECONDS = 60.0
-LASTS = timedelta(minutes=10)  # of advice: the next look says it again
-LOST = "Critical VSM capacity lost due to node failure"
+UNSEEN = timedelta(seconds=60)  # between two looks: longer than that, and nobody knows what was between
 
 
 def scale(*, now: datetime) -> int:
@@ -40,72 +40,73 @@ def scale(*, now: datetime) -> int:
 def evaluate(policy: ScalingPolicy, *, now: datetime) -> Decision:
     """Decide on the size of one queue's readers, and advise the next step towards it."""
     known = gathering.look(policy, now=now)
-    decision = decide(policy.terms, known.given, now=now)
+    wanted = decide(policy.terms, known.given, now=now)
+    decision = _within_bargain(policy, known, wanted, now)
     _feel_loss(policy, known, now)
+    unseen = policy.looked_at is None or now - policy.looked_at > UNSEEN  # what nobody saw was not idle
+    since = idle_since(decision, known.given.size, None if unseen else policy.idle_since, now=now)
     told = {
-        "size": known.given.size, "desired": decision.desired, "why": decision.why[:500], "looked_at": now,
-        "drivers": [driver.body() for driver in decision.drivers],
+        "size": known.given.size, "desired": wanted.desired, "why": decision.why[:500], "looked_at": now,
+        "idle_since": since, "drivers": [driver.body() for driver in decision.drivers],
     }  # fmt: skip
     ScalingPolicy.objects.filter(pk=policy.pk).update(**told)
     row = _advised(policy, known, decision, now)
     if row is not None and row.by_itself:
-        recommending.approve_by_itself(row, now=now)
+        more = gathering.stood_idle(policy, now=now) if decision.direction < 0 else None
+        recommending.approve_by_itself(row, now=now, since=since, extra=more)
     return decision
+
+
+def _within_bargain(policy: ScalingPolicy, known: Known, wanted: Decision, now: datetime) -> Decision:
+    """Keep a queue that shares a pool within what it holds of it. What it wants beyond that it has to ask for."""
+    unit = PoolUnit.objects.filter(
+        pool__fleet=policy.fleet_id, pool__kind=ResourcePool.Kind.SLOTS, pool__by=ResourcePool.By.QUEUE,
+        pool__enabled=True, name=policy.queue,
+    ).select_related("pool").first()  # fmt: skip
+    size = known.given.size
+    if unit is None or size is None:
+        return wanted
+    held = unit.allocations.filter(ended_at=None).values_list("amount", flat=True).first()
+    most = size if held is None else int(held)  # without a bargain it stays as it is
+    if (wanted.desired or 0) <= most and size <= most:
+        return wanted
+    terms = replace(policy.terms, most=min(policy.most, most), least=min(policy.least, most))
+    found = decide(terms, known.given, now=now)
+    words = "nothing is held" if held is None else f"{held:g} slots are held"
+    return replace(found, why=f"{found.why} Of {unit.pool} {words}; {wanted.desired} are wanted.")
 
 
 def _advised(policy: ScalingPolicy, known: Known, decision: Decision, now: datetime) -> Recommendation | None:
     """Advise the step, once; advice that does not fit any more is withdrawn."""
-    size = known.given.size
-    mine = Recommendation.objects.filter(system_id=policy.system_id, subject=policy.subject, author=AUTHOR)
-    if mine.filter(state__in=Recommendation.UNDER_WAY, settled_at=None).exists():
-        return None
-    found = None
-    if decision.direction and decision.desired is not None and size is not None:
-        found = steps.step(known.readers, size, decision.desired, policy.queue)
-    waiting = mine.filter(state=Recommendation.State.PROPOSED).select_related("fleet").first()
-    if waiting is not None:
-        if found is not None and _says_the_same(waiting, found):
-            return waiting
-        _withdraw(waiting, decision, now)
-    return None if found is None or size is None else _recommended(policy, known, decision, found, size, now)
-
-
-def _says_the_same(row: Recommendation, found: steps.Act) -> bool:
-    return (row.act_kind, row.act_target, row.act_parameters) == (
-        found.kind, found.target, dict(found.parameters or {}),
+    at = None if known.queue is None else datetime.fromtimestamp(known.queue.observed_at, UTC)
+    return recommending.keep_advice(
+        system_id=policy.system_id, subject=policy.subject, author=AUTHOR, fleet=policy.fleet,
+        wanted=_advice(policy, known, decision), measured_at=at, by_itself=policy.mode == ScalingPolicy.Mode.AUTO,
+        settle_seconds=min(SETTLE_SECONDS, policy.out_cooldown_seconds, policy.in_cooldown_seconds), why=decision.why,
+        now=now,
     )  # fmt: skip
 
 
-@transaction.atomic
-def _withdraw(row: Recommendation, decision: Decision, now: datetime) -> None:
-    waiting = Recommendation.objects.filter(pk=row.pk, state=Recommendation.State.PROPOSED)
-    if waiting.update(state=Recommendation.State.EXPIRED, settled_at=now, next_at=None, waits_for=decision.why[:500]):
-        row.refresh_from_db()
-        recommending.note(row, "RecommendationExpired", actor=AUTHOR)
-
-
-def _recommended(
-    policy: ScalingPolicy, known: Known, decision: Decision, found: steps.Act, size: int, now: datetime
-) -> Recommendation | None:
+def _advice(policy: ScalingPolicy, known: Known, decision: Decision) -> recommending.Advice | None:
+    size = known.given.size
+    if not decision.direction or decision.desired is None or size is None:
+        return None
+    found = steps.step(
+        known.readers, size, decision.desired, policy.queue, known.supply,
+        whole=policy.means == ScalingPolicy.Means.WORKERS,
+    )  # fmt: skip
+    if found is None:
+        return None
     act = {"kind": found.kind, "target": found.target, "parameters": dict(found.parameters or {})}
-    effect = {"metric": "slots", "source": policy.subject, "from": size, "to": found.after, "unit": "slots"}
-    at = None if known.queue is None else datetime.fromtimestamp(known.queue.observed_at, UTC)
     inputs = {name: value for name, value in asdict(known.given).items() if not isinstance(value, datetime)}
-    try:
-        return recommending.recommend(
-            system_id=policy.system_id, kind="resource", source="s3", author=AUTHOR, subject=policy.subject,
-            title=(found.words or decision.why)[:200], reason=decision.why, fleet=policy.fleet,
-            act=act if found.kind and not decision.safe else None,
-            expected_effect=effect, measured_at=at, expires_at=now + LASTS, now=now,
-            settle_seconds=min(SETTLE_SECONDS, policy.out_cooldown_seconds, policy.in_cooldown_seconds),
-            evidence={
-                "assessment": decision.why, "inputs": inputs, "drivers": [each.body() for each in decision.drivers],
-                "policy": policy.pk,
-            },
-            by_itself=policy.mode == ScalingPolicy.Mode.AUTO,
-        )  # fmt: skip
-    except Refused:
-        return None  # what was seen became stale, or cannot be acted on
+    return recommending.Advice(
+        title=found.words or decision.why, reason=decision.why, act=act if found.kind and not decision.safe else None,
+        effect={"metric": "slots", "source": policy.subject, "from": size, "to": found.after, "unit": "slots"},
+        evidence={
+            "assessment": decision.why, "inputs": inputs, "drivers": [each.body() for each in decision.drivers],
+            "policy": policy.pk,
+        },
+    )  # fmt: skip
 
 
 def _feel_loss(policy: ScalingPolicy, known: Known, now: datetime) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from subsystems.kernel.texts import gettext_noop as _
+
 
 @dataclass(frozen=True, slots=True)
 class ReadyMade:
@@ -21,7 +23,7 @@ class ReadyMade:
 
 _ALL = (
     ReadyMade(
-        "variety_imbalance", "Variety imbalance (004-24)", "Readings of variety, every 30 s",
+        "variety_imbalance", _("Variety imbalance (004-24)"), _("Readings of variety, every 30 s"),
         """\
 pattern: variety_imbalance
 description: More variety comes in than the system can answer with, three readings long.
@@ -46,7 +48,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "coordination_oscillation", "Coordination oscillation (004-25)", "Adjustments of S2, with their magnitude",
+        "coordination_oscillation", _("Coordination oscillation (004-25)"), _("Acts told to S2, and how far they went"),
         """\
 pattern: coordination_oscillation
 description: S2 adjusts again and again, and more each time.
@@ -69,8 +71,8 @@ actions:
 """,
     ),
     ReadyMade(
-        "opportunity_emergence", "Emerging opportunity (004-26, 004-21)",
-        "Performance of S1, use of resources, scans of the outside with a sentiment",
+        "opportunity_emergence", _("Emerging opportunity (004-26, 004-21)"),
+        _("Performance of S1, use of resources, scans of sources outside"),
         """\
 pattern: opportunity_emergence
 description: Performance rises while there is room, and the outside looks well.
@@ -95,7 +97,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "cascading_failure", "Cascading failure (004-21)", "Algedonic signals",
+        "cascading_failure", _("Cascading failure (004-21)"), _("Algedonic signals"),
         """\
 pattern: cascading_failure
 description: Pain of several sources within a minute, one after the other.
@@ -112,15 +114,16 @@ actions:
 """,
     ),
     ReadyMade(
-        "performance_degradation", "Performance degradation (004-21)", "Operations of units, by telemetry",
+        "performance_degradation", _("Performance degradation (004-21)"), _("Operations of units, by telemetry"),
         """\
 pattern: performance_degradation
-description: The operations of a unit take longer and longer.
+description: The operations of a unit take more than half a second, and longer and longer.
 key: [unit, unit_id]
 when:
   all:
     - trend:
         event: vsm.s1.operation.stop
+        where: {duration: {gt: 500}}
         metric: duration
         direction: increasing
         duration: 10m
@@ -134,7 +137,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "load_oscillation", "Load oscillation (004-21)", "Corrections that S2 was told of",
+        "load_oscillation", _("Load oscillation (004-21)"), _("Corrections that S2 was told of"),
         """\
 pattern: load_oscillation
 description: What was scaled out is scaled in and out again, whoever does it.
@@ -148,13 +151,13 @@ actions:
 """,
     ),
     ReadyMade(
-        "load_increase", "Load increase (004-22)", "Rejections of the rate limiter",
+        "load_increase", _("Load increase (004-22)"), _("Rejections of the rate limiter, back-pressure of channels"),
         """\
 pattern: load_increase
-description: Senders are refused again and again because more comes than the limits allow.
+description: Senders are slowed down or refused again and again because more comes than limits and channels allow.
 key: [channel]
 when:
-  frequency: {event: rate_exceeded, count: 3, within: 10m}
+  frequency: {event: [rate_exceeded, backpressure], count: 3, within: 10m}
 levels: {watch: 0.3, warn: 0.6}
 rearm_after: 10m
 actions:
@@ -162,7 +165,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "unanswered_pain", "Pain without an answer", "Algedonic signals and what people answer",
+        "unanswered_pain", _("Pain without an answer"), _("Algedonic signals and what people answer"),
         """\
 pattern: unanswered_pain
 description: Nobody has acknowledged, responded to or resolved a critical signal for ten minutes.
@@ -178,7 +181,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "flapping_alert", "Flapping alert", "Changes of alerts",
+        "flapping_alert", _("Flapping alert"), _("Changes of alerts"),
         """\
 pattern: flapping_alert
 description: An alert fires and ends again and again.
@@ -192,7 +195,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "refused_messages", "Messages refused", "Messages that break the table of flows",
+        "refused_messages", _("Messages refused"), _("Messages that break the table of flows"),
         """\
 pattern: refused_messages
 description: The same sender is refused again and again; something is wired wrongly.
@@ -205,7 +208,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "late_answers", "Answers that do not come", "Requests that expire",
+        "late_answers", _("Answers that do not come"), _("Requests that expire"),
         """\
 pattern: late_answers
 description: Requests expire unanswered; a subsystem does not hear or does not answer.
@@ -218,7 +221,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "policy_churn", "Policy churn", "Changes of policies",
+        "policy_churn", _("Policy churn"), _("Changes of policies"),
         """\
 pattern: policy_churn
 description: Policies change faster than anybody can see what the last change did.
@@ -230,7 +233,7 @@ actions:
 """,
     ),
     ReadyMade(
-        "storm_of_patterns", "A storm of patterns", "Detections of other patterns",
+        "storm_of_patterns", _("A storm of patterns"), _("Detections of other patterns"),
         """\
 pattern: storm_of_patterns
 description: Three different patterns within five minutes; what they have in common is worth a look.

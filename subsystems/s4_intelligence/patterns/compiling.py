@@ -58,9 +58,10 @@ class _Parts:
         return place
 
 
-def plan_of(definition: Definition, *, name: str = "") -> Plan:
-    """Return *definition* ready to run."""
-    parts = _Parts(definition.sensitivity)
+def plan_of(definition: Definition, *, name: str = "", sensitivity: float = DEFAULT_SENSITIVITY) -> Plan:
+    """Return *definition* ready to run; *sensitivity* is of those that name none of their own."""
+    own = sensitivity if definition.sensitivity is None else definition.sensitivity
+    parts = _Parts(own)
     holds, share = _node(definition.when, parts, denied=False)
     return Plan(
         name=name or definition.pattern,
@@ -72,7 +73,7 @@ def plan_of(definition: Definition, *, name: str = "") -> Plan:
         watch_at=definition.levels.watch,
         warn_at=definition.levels.warn,
         rearm_after=definition.rearm_after,
-        doubt_below=round(1 - definition.sensitivity, 9),
+        doubt_below=round(1 - own, 9),
         max_keys=definition.max_keys,
         horizon=parts.horizon,
     )

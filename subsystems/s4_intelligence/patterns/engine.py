@@ -399,6 +399,10 @@ class Engine:
         self._release()
         return self._told()
 
+    def moved(self) -> bool:
+        """Return whether any cell is otherwise than it was written last."""
+        return any(running.dirty for running in self.running.values())
+
     def dump(self) -> dict[str, Any]:
         """Return all that is remembered beside the cells, as JSON may have it."""
         return {

@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     **{prefix + name: names for name, names in _ALIASES.items() for prefix in ("vsm_core.", "vsm.", "")},
     **alias_table(),
     SIGNAL: ("vsm.algedonic.pain", "vsm.algedonic.pleasure"),
+    "coordination.adjusted": ("vsm.s2.coordination.stop",),
     "pattern.detected": ("vsm.s4.pattern.detected",),
 }
 

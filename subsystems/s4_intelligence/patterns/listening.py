@@ -12,7 +12,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -28,8 +29,10 @@ FLUSH_SECONDS, ASK_SECONDS = 2.0, 20.0
 MAX_WAITING = 5_000  # told and not yet written
 MAX_FIELDS, MAX_TEXT = 30, 300
 # The event log tells these, and for good; readings of variety are gathered whole.
-ELSEWHERE = ("vsm.algedonic.", "vsm.s4.pattern.", "vsm.variety.calculated")
+ELSEWHERE = ("vsm.algedonic.", "vsm.s2.coordination.", "vsm.s4.pattern.", "vsm.variety.calculated")
 PLAIN = (str, int, float, bool, type(None))
+Check = Callable[[Mapping[str, Any]], bool]
+Wanted = Mapping[str, Sequence[Check]]
 Told = tuple[int | None, float, str, dict[str, Any]]
 
 
@@ -38,7 +41,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.dropped = 0
-        self._wanted: frozenset[str] | None = None  # nobody has asked yet: everything may be wanted
+        self._wanted: Wanted | None = None  # nobody has asked yet: everything may be wanted
         self._told: deque[Told] = deque()
         self._asked_at = 0.0
         self._thread: threading.Thread | None = None
@@ -63,9 +66,9 @@ class Listener:
     def flush(self, *, now: float) -> int:
         """Write what was noted; return how many."""
         if self._wanted is None or now - self._asked_at >= ASK_SECONDS:
-            self._wanted, self._asked_at = wanted_names(), now
+            self._wanted, self._asked_at = wanted(), now
         told = [self._told.popleft() for _ in range(len(self._told))]
-        rows = [each for each in told if each[2] in self._wanted]
+        rows = [each for each in told if _is_wanted(self._wanted.get(each[2]), each[3])]
         if not rows:
             return 0
         try:
@@ -96,15 +99,42 @@ class Listener:
                 connections.close_all()
 
 
-def wanted_names() -> frozenset[str]:
-    """Return the names of telemetry events that a pattern at work asks for."""
-    asked = {name for names in Pattern.objects.filter(enabled=True).values_list("names", flat=True) for name in names}
-    known = [event.name for event in telemetry_events.bus.events()]
-    return frozenset(
-        name for name in known
-        if not name.startswith(ELSEWHERE)
-        and (name in asked or any(each.endswith("*") and name.startswith(each[:-1]) for each in asked))
-    )  # fmt: skip
+def wanted() -> Wanted:
+    """Return the telemetry events that a pattern at work asks for, and under which conditions: any of them will do.
+
+    What meets none is not written: most of what is told is of no interest to anybody.
+    """
+    known = [event.name for event in telemetry_events.bus.events() if not event.name.startswith(ELSEWHERE)]
+    found: dict[str, set[Check | None]] = {}
+    for text, names in Pattern.objects.filter(enabled=True).values_list("text", "names"):
+        if any(_named(name, names) for name in known):
+            for asked, where in _asked(text):
+                for name in known:
+                    if _named(name, asked):
+                        found.setdefault(name, set()).add(where)
+    return {name: () if None in checks else tuple(filter(None, checks)) for name, checks in found.items()}
+
+
+def _named(name: str, asked: Iterable[str]) -> bool:
+    return any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in asked)
+
+
+@lru_cache(maxsize=200)
+def _asked(text: str) -> Sequence[tuple[Sequence[str], Check | None]]:
+    """Return which events a pattern asks for, each with its conditions."""
+    from subsystems.s4_intelligence.patterns.compiling import plan_of  # only where a pattern asks for telemetry
+    from subsystems.s4_intelligence.patterns.language import Mistaken, read
+
+    try:
+        plan = plan_of(read(text))
+    except Mistaken:  # written by an earlier release that took it: it is not at work
+        return ()
+    return [(wanted.names, wanted.where) for asking in plan.askings for wanted in asking.wanted]
+
+
+def _is_wanted(checks: Sequence[Check] | None, said: Mapping[str, Any]) -> bool:
+    """Return whether any of *checks* is met; an empty list is met by everything, None by nothing."""
+    return checks is not None and (not checks or any(check(said) for check in checks))
 
 
 def write(rows: Iterable[Told]) -> int:
@@ -114,7 +144,7 @@ def write(rows: Iterable[Told]) -> int:
         PatternInput(system_id=system_id or root, at=at, type=name[:80], data=json.dumps(data, default=str))
         for system_id, at, name, data in rows
     ]
-    PatternInput.objects.bulk_create(told, batch_size=500)
+    PatternInput.objects.bulk_create(told, batch_size=settings.TELEMETRY_BATCH_SIZE)
     return len(told)
 
 
@@ -133,7 +163,9 @@ def hear(event: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any
 
 
 def attach() -> None:
-    """Begin to listen."""
+    """Begin to listen, unless nobody will hear."""
+    if not settings.EVENT_PROCESSING:
+        return
     os.register_at_fork(after_in_child=_anew)
     telemetry_events.attach(HANDLER, telemetry_events.EVERY, hear)
 

@@ -125,8 +125,13 @@ def detection_body(row: PatternDetection, *, evidence: bool = True) -> dict[str,
 
 
 def is_tick_due(*, now: datetime) -> bool:
-    """Return whether any pattern is at work: beat asks before it sends a task."""
-    return Pattern.objects.filter(enabled=True).exists()
+    """Return whether any pattern is at work, or some system has none yet: beat asks before it sends a task."""
+    return Pattern.objects.filter(enabled=True).exists() or unseeded().exists()
+
+
+def unseeded() -> QuerySet[System]:
+    """Return the systems in which the ready-made patterns were never put to work."""
+    return System.objects.exclude(pk__in=PatternEngine.objects.filter(seeded=True).values("pk"))
 
 
 def moment_of(at: float) -> datetime:

@@ -1,7 +1,7 @@
 """Rehearsing a pattern on the history of the event log: when it would have been detected, and how often.
 
-Nothing is written and nothing follows. It is bounded: of a long history only the newest events are looked through, and
-the answer says so.
+Nothing is written but the run's result, and nothing follows. The whole of the range is heard, oldest first; a run whose
+time ends before says how far it came.
 """
 
 from __future__ import annotations
@@ -9,17 +9,26 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
 
 from subsystems.event_log import bulk
 from subsystems.event_log.models import Event
 from subsystems.event_log.queries import head_position
 from subsystems.event_log.recorded import Recorded
-from subsystems.kernel.errors import Invalid
+from subsystems.kernel.errors import Invalid, Refused
 from subsystems.kernel.times import moment_text
 from subsystems.recursion.models import System
 from subsystems.recursion.queries import ROOT_SLUG
+from subsystems.s3_control.models import TaskRun
+from subsystems.s3_control.services import cancel, trigger
 from subsystems.s4_intelligence.patterns.compiling import plan_of
 from subsystems.s4_intelligence.patterns.engine import Engine, Finding, Level
 from subsystems.s4_intelligence.patterns.happening import Happening, happening_of
@@ -27,43 +36,76 @@ from subsystems.s4_intelligence.patterns.language import read
 from subsystems.s4_intelligence.patterns.models import PatternInput
 
 LONGEST_HOURS = 24.0 * 90
-MAX_SEARCHED, MAX_INPUTS = 200_000, 50_000
+MAX_INPUTS = 50_000
+MAX_SECONDS = 240.0  # of the five minutes that a triggered task has
+TASK = "s4_intelligence.rehearse_pattern"
 CHUNK = 5_000
 MOST_DETECTIONS = 500
 Progress = Callable[[int, int], None]
 
 
-def rehearse(
-    system: System, text: str, *, hours: float, now: datetime, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Return when the pattern of *text* would have been detected in the last *hours*. Raises Mistaken and Invalid."""
-    definition = read(text)
+@transaction.atomic
+def begin(system: System, text: str, *, hours: float, by: User | None) -> TaskRun:
+    """Let a worker rehearse *text*; return the run to follow. Raises Mistaken and Invalid before anything is asked.
+
+    A person's earlier rehearsal that has not ended is cancelled: nobody waits for it any more.
+    """
+    read(text)
+    _check(hours)
+    earlier = TaskRun.objects.filter(name=TASK, requested_by=by, state__in=["pending", "running"])
+    for row in earlier if by is not None else ():
+        with suppress(Refused):  # it ended a moment ago
+            cancel(row, now=timezone.now())
+    return trigger(TASK, {"system": system.slug, "text": text, "hours": float(hours)}, by=by)
+
+
+def _check(hours: float) -> None:
     if not 0 < hours <= LONGEST_HOURS:
         raise Invalid(f"Between 0 and {LONGEST_HOURS:g} hours.", field="hours")
+
+
+def rehearse(
+    system: System, text: str, *, hours: float, now: datetime, progress: Progress | None = None,
+    seconds: float = MAX_SECONDS,
+) -> dict[str, Any]:  # fmt: skip
+    """Return when the pattern of *text* would have been detected in the last *hours*. Raises Mistaken and Invalid."""
+    definition = read(text)
+    _check(hours)
     since, head = now - timedelta(hours=hours), head_position()
-    first = _position_at(since, head)
-    start = max(first, head - MAX_SEARCHED + 1)
-    engine = Engine([plan_of(definition)])
+    start = reached = _position_at(since, head)
+    deadline, until = monotonic() + seconds, since.timestamp()
+    engine = Engine([plan_of(definition, sensitivity=settings.PATTERN_DETECTION_SENSITIVITY)])
     inputs = deque(_inputs(system, since, engine))
     heard, findings = 0, []
     for events in _chunks(start, head, progress):
+        reached = events[-1].position + 1
         happened = [happening_of(event) for event in events if _is_of(event, system) and event.at >= since]
         until = events[-1].at.timestamp()
         while inputs and inputs[0].at <= until:
             happened.append(inputs.popleft())
         wanted = [each for each in happened if engine.wants(each.type)]
         heard += len(wanted)
-        findings += engine.feed(wanted, until=until)
-    heard += len(inputs)
-    findings += [*engine.feed(inputs), *engine.finish(), *engine.feed([], until=now.timestamp())]
+        findings += engine.feed(sorted(wanted, key=_at), until=until)
+        if monotonic() > deadline:
+            break
+    complete = reached > head
+    if complete:
+        heard, until = heard + len(inputs), now.timestamp()
+        findings += engine.feed(inputs)
+    findings += [*engine.finish(), *engine.feed([], until=until)]
     found = _episodes(findings)
     fired = [each for each in found if each["level"] == "act"]
+    heard_hours = max(until - since.timestamp(), 1.0) / 3600
     return {
-        "from": moment_text(since), "to": moment_text(now), "events": heard, "searched": max(0, head - start + 1),
-        "complete": start == first, "fired": len(fired), "early": len(found) - len(fired),
-        "per_hour": round(len(fired) / hours, 4), "keys": len({each["key"] for each in fired}),
+        "from": moment_text(since), "to": _moment(until), "events": heard, "searched": max(0, reached - start),
+        "complete": complete, "fired": len(fired), "early": len(found) - len(fired),
+        "per_hour": round(len(fired) / heard_hours, 4), "keys": len({each["key"] for each in fired}),
         "detections": found[-MOST_DETECTIONS:],
     }  # fmt: skip
+
+
+def _at(happening: Happening) -> float:
+    return happening.at
 
 
 def _is_of(event: Recorded, system: System) -> bool:

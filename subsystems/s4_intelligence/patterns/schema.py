@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from subsystems.s3_control.acts import ACTS
 from subsystems.s4_intelligence.patterns.conditions import Mistaken, compiled
 from subsystems.s4_intelligence.patterns.durations import seconds_of
 from subsystems.s4_intelligence.patterns.happening import names_of
@@ -185,6 +186,37 @@ class Signal(Strict):
     severity: Literal["critical", "high", "medium", "low"] = "medium"
 
 
+class Do(Strict):
+    """The act that a coordination adjustment is: as S3 knows it, on a fleet, and within its brakes."""
+
+    fleet: Annotated[str, Field(min_length=1, max_length=200)]
+    kind: str
+    target: Annotated[str, Field(max_length=200)] = Field(default="", description="Without it, the pattern's key")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> Do:
+        act = ACTS.get(self.kind)
+        if act is None:
+            raise PydanticCustomError("kind", "there is no such act", {"path": ("kind",)})
+        try:
+            act.parameters.model_validate(self.parameters)
+        except ValidationError as error:
+            mistake = error.errors(include_url=False, include_input=False)[0]
+            words = f"{'.'.join(str(step) for step in mistake['loc'])}: {mistake['msg']}".removeprefix(": ")
+            raise PydanticCustomError("parameters", "{words}", {"words": words, "path": ("parameters",)}) from None
+        return self
+
+
+class Expected(Strict):
+    """By what the act is judged: a metric that goes from where it is to here."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=200)]
+    source: Annotated[str, Field(max_length=200)] = Field(default="", description="Without it, `fleet/target`")
+    to: Annotated[float, Field(allow_inf_nan=False)]
+    unit: Annotated[str, Field(max_length=40)] = ""
+
+
 class Advice(Strict):
     """Recommend something to S3; nobody acts on a pattern without its approval."""
 
@@ -192,6 +224,16 @@ class Advice(Strict):
     title: Annotated[str, Field(max_length=200)] = ""
     direction: Literal["out", "in"] = "out"
     target: Annotated[str, Field(max_length=200)] = Field(default="", description="Without it, the pattern's key")
+    do: Do | None = None
+    expect: Expected | None = None
+
+    @model_validator(mode="after")
+    def _judged(self) -> Advice:
+        if self.do is not None and self.act != "coordination_adjustment":
+            raise PydanticCustomError("do", "only a coordination_adjustment names its act", {"path": ("do",)})
+        if (self.do is None) != (self.expect is None):
+            raise ValueError("an act and what is expected of it go together: `do` and `expect`")
+        return self
 
 
 class Act(Strict):
@@ -216,7 +258,7 @@ class Definition(Strict):
     when: Node
     levels: Levels = Field(default_factory=Levels)
     rearm_after: Duration = Field(default=WINDOW, description="How long it must not hold before it is new again")
-    sensitivity: Annotated[float, Field(ge=0.1, le=1)] = DEFAULT_SENSITIVITY
+    sensitivity: Annotated[float, Field(ge=0.1, le=1)] | None = None  # without one, that of the platform
     max_keys: Annotated[int, Field(ge=1, le=MAX_KEYS)] = 1_000
     actions: Annotated[list[Act], Field(max_length=5)] = Field(default_factory=list)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
@@ -102,6 +103,22 @@ def tick(*, now: datetime) -> int:
     return sum(_hear(system_id, mine, heard[system_id], until, now) for system_id, mine in patterns.items())
 
 
+@transaction.atomic
+def seed() -> int:
+    """Put the ready-made patterns to work in each system that never had them (requirements 004-4); return how many.
+
+    Once for each system: what somebody drops or changes afterwards stays as it is.
+    """
+    made = 0
+    for system in queries.unseeded().order_by("pk"):
+        PatternEngine.objects.get_or_create(system=system)
+        row = PatternEngine.objects.select_for_update().get(system=system)
+        if not row.seeded:  # another worker may have been quicker
+            made += len(install(system, None, by=None))
+            PatternEngine.objects.filter(pk=row.pk).update(seeded=True)
+    return made
+
+
 def forget(*, now: datetime) -> int:
     """Delete detections that ended more than 90 days ago and what telemetry told more than a day ago."""
     PatternInput.objects.filter(at__lt=now.timestamp() - KEEP_INPUTS_SECONDS).delete()
@@ -135,12 +152,18 @@ def _hear(
 ) -> int:
     row, loaded = _engine_of(system_id, versions)
     engine = loaded.engine
-    findings = engine.feed(happened, now=now.timestamp(), until=until)
+    # In the order of time: else what telemetry told would come too late behind a batch of the log that spans more.
+    findings = engine.feed(sorted(happened, key=_at), now=now.timestamp(), until=until)
     began = _tell(system_id, versions, findings, now) if findings else 0
-    _write(row, engine, versions, now)
+    if findings or engine.moved() or any(engine.wants(each.type) for each in happened):
+        _write(row, engine, versions, now)  # else only time went on: whoever loads the engine anew finds that itself
     turn = row.turn
     transaction.on_commit(partial(_loaded.__setitem__, system_id, Loaded(engine, turn, dict(versions))))
     return began
+
+
+def _at(happening: Happening) -> float:
+    return happening.at
 
 
 def _engine_of(system_id: int, versions: Mapping[int, int]) -> tuple[PatternEngine, Loaded]:
@@ -162,7 +185,7 @@ def _load(row: PatternEngine, versions: Mapping[int, int]) -> Engine:
     patterns = {pattern.pk: pattern for pattern in Pattern.objects.filter(pk__in=list(versions))}
     for pk, pattern in patterns.items():
         try:
-            engine.add(plan_of(read(pattern.text), name=str(pk)))
+            engine.add(plan_of(read(pattern.text), name=str(pk), sensitivity=settings.PATTERN_DETECTION_SENSITIVITY))
         except Mistaken as error:  # written by an earlier release that took it
             logger.warning("The pattern %s is not at work: %s", pattern.name, error.detail)
     engine.load(json.loads(row.body))

@@ -215,5 +215,5 @@ class Migration(migrations.Migration):
             model_name='policyversion',
             constraint=models.UniqueConstraint(fields=('policy', 'version'), name='one_row_per_policy_version'),
         ),
-        migrations.RunPython(keep_rows, migrations.RunPython.noop),
+        migrations.RunPython(keep_rows, migrations.RunPython.noop, elidable=True),
     ]

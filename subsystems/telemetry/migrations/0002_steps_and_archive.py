@@ -4,26 +4,16 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-TABLES = {"telemetry_rollup": 86_400, "telemetry_fiveminuterollup": None, "telemetry_hourrollup": None}
-COLUMNS = """
-    "series_id" bigint NOT NULL, "at" bigint NOT NULL, "count" bigint NOT NULL,
-    "sum" {real} NOT NULL, "min" {real} NOT NULL, "max" {real} NOT NULL, "last" {real} NOT NULL, "sketch" {blob},
-    PRIMARY KEY ("series_id", "at")
-"""
+from subsystems.telemetry.migrations._rollups import drop_rollups, make_rollups
+
 KEPT = '"series_id", "at", "count", "sum", "min", "max", "last"'
 
 
 def make_tables(apps, schema_editor):
     run = lambda statement: schema_editor.execute(statement, params=None)
-    postgresql = schema_editor.connection.vendor == "postgresql"
     run("ALTER TABLE telemetry_rollup RENAME TO telemetry_rollup_before")
-    for table in TABLES:
-        if postgresql:
-            run(f"CREATE TABLE {table} ({COLUMNS.format(real='double precision', blob='bytea')}) PARTITION BY RANGE (at)")
-            run(f"CREATE INDEX {table}_age ON {table} USING brin (at) WITH (pages_per_range = 16)")
-        else:
-            run(f"CREATE TABLE {table} ({COLUMNS.format(real='real', blob='BLOB')}) WITHOUT ROWID")
-    if postgresql:
+    make_rollups(apps, schema_editor)
+    if schema_editor.connection.vendor == "postgresql":
         _make_days(schema_editor, run)
     run(f"INSERT INTO telemetry_rollup ({KEPT}) SELECT {KEPT} FROM telemetry_rollup_before WHERE step_seconds = 60")
     run("DROP TABLE telemetry_rollup_before")
@@ -42,8 +32,7 @@ def _make_days(schema_editor, run):
 
 
 def drop_tables(apps, schema_editor):
-    for table in TABLES:
-        schema_editor.execute(f"DROP TABLE {table}")
+    drop_rollups(apps, schema_editor)
     schema_editor.create_model(apps.get_model("telemetry", "Rollup"))
 
 

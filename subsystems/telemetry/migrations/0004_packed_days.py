@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(by_days, migrations.RunPython.noop),
+        migrations.RunPython(by_days, migrations.RunPython.noop, elidable=True),
         migrations.CreateModel(
             name='RollupChunk',
             fields=[

@@ -129,8 +129,8 @@ class AlertRuleViewSet(
         form.is_valid(raise_exception=True)
         given = form.validated_data
         system = operated_system(request, given.get("system"))
-        found = exchange.import_rules(system, person(request), given["text"], dry_run=given["dry_run"])
-        return Response({"added": found.added, "refused": found.refused})
+        options = {name: given[name] for name in ("dry_run", "whole")}
+        return Response(exchange.import_rules(system, person(request), given["text"], **options).to_wire())
 
     @extend_schema(
         parameters=[OpenApiParameter("system", str, description="Slug of the system")],
@@ -164,7 +164,7 @@ class AlertRuleViewSet(
         form.is_valid(raise_exception=True)
         system = operated_system(request, form.validated_data.get("system"))
         found = exchange.install(system, person(request), form.validated_data["name"])
-        return Response({"added": found.added, "refused": found.refused})
+        return Response(found.to_wire())
 
     @extend_schema(responses=KindSerializer(many=True))
     @action(detail=False, methods=["get"], filterset_class=None, pagination_class=None)

@@ -43,20 +43,11 @@ class CoordinationView(APIView):
 
 
 class DampingView(APIView):
-    """How a system's acts are damped, and whether they are."""
+    """How a system's acts are damped, and whether they are. It is policy of the kind `damping`, and changed as such."""
 
     @extend_schema(parameters=[SYSTEM], responses=DampingSerializer)
     def get(self, request: Request) -> Response:
         return Response(queries.rules_body(requested_system(request)))
-
-    @extend_schema(parameters=[SYSTEM], request=DampingSerializer, responses=DampingSerializer)
-    def patch(self, request: Request) -> Response:
-        """Change it, or switch it off."""
-        system = requested_system(request, "operate")
-        form = DampingSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        damping.set_rules(system.pk, form.validated_data, by=person(request), now=timezone.now())
-        return Response(queries.rules_body(system))
 
 
 class CoordinationFindingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[CoordinationFinding]):

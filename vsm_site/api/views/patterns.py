@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -17,6 +18,7 @@ from subsystems.s4_intelligence.models import Pattern, PatternDetection
 from subsystems.s4_intelligence.patterns import queries
 from vsm_site.api.patterns import (
     DetectionFilter,
+    ImportedPatternsSerializer,
     InstallPatternsSerializer,
     PatternDetectionSerializer,
     PatternFilter,
@@ -28,7 +30,8 @@ from vsm_site.api.patterns import (
     ValidatedPatternSerializer,
 )
 from vsm_site.api.permissions import person
-from vsm_site.api.systems import InSystems, operated_system
+from vsm_site.api.serializers import ExportSerializer, ImportSerializer, RunSerializer
+from vsm_site.api.systems import InSystems, operated_system, requested_system
 from vsm_site.lazily import patterns as room
 
 
@@ -93,15 +96,39 @@ class PatternViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems
         form.is_valid(raise_exception=True)
         return Response(room().services.validated(form.validated_data["text"]))
 
-    @extend_schema(request=RehearsedPatternSerializer, responses=OpenApiTypes.OBJECT)
+    @extend_schema(request=RehearsedPatternSerializer, responses={202: RunSerializer})
     @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
     def rehearse(self, request: Request) -> Response:
-        """Tell when a pattern would have been detected lately. Nothing is kept and nothing follows."""
+        """Let a worker tell when a pattern would have been detected lately; nothing follows. Follow the run."""
         form = RehearsedPatternSerializer(data=request.data, context=self.get_serializer_context())
         form.is_valid(raise_exception=True)
         given: dict[str, Any] = form.validated_data
         system = operated_system(request, given.get("system"))
-        return Response(room().rehearsing.rehearse(system, given["text"], hours=given["hours"], now=timezone.now()))
+        run = room().rehearsing.begin(system, given["text"], hours=given["hours"], by=person(request))
+        where = {"Location": reverse("api:run-detail", args=[run.pk])}
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED, headers=where)
+
+    @extend_schema(request=ImportSerializer, responses=ImportedPatternsSerializer, operation_id="patterns_import")
+    @action(detail=False, methods=["post"], url_path="import", filterset_class=None, pagination_class=None)
+    def import_patterns(self, request: Request) -> Response:
+        """Add the patterns of a file of YAML documents; one whose name is taken takes the text of the file."""
+        form = ImportSerializer(data=request.data, context=self.get_serializer_context())
+        form.is_valid(raise_exception=True)
+        given: dict[str, Any] = form.validated_data
+        system, by = operated_system(request, given.get("system")), person(request)
+        found = room().exchange.import_patterns(
+            system, given["text"], by=by, now=timezone.now(), dry_run=given["dry_run"]
+        )
+        return Response(asdict(found))
+
+    @extend_schema(
+        parameters=[OpenApiParameter("system", str, description="Slug of the system")],
+        responses=ExportSerializer, operation_id="patterns_export",
+    )  # fmt: skip
+    @action(detail=False, methods=["get"], url_path="export", filterset_class=None, pagination_class=None)
+    def export_patterns(self, request: Request) -> Response:
+        """The patterns as YAML documents that `import` reads."""
+        return Response({"text": room().exchange.export(requested_system(request))})
 
     @extend_schema(responses=ReadyMadePatternSerializer(many=True))
     @action(detail=False, methods=["get"], url_path="ready-made", filterset_class=None, pagination_class=None)

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from subsystems.recursion.queries import systems_for
-from subsystems.s5_policy import amending, deciding, queries
+from subsystems.s5_policy import amending, deciding, exchange, queries
 from subsystems.s5_policy.models import Decision, Policy, PolicyVersion
 from subsystems.s5_policy.terms import Kind
 from vsm_site.api.permissions import caller, person
@@ -29,6 +29,7 @@ from vsm_site.api.policies import (
     GoalsSerializer,
     GoalValueSerializer,
     IdentitySerializer,
+    ImportPoliciesSerializer,
     PolicyFilter,
     PolicyVersionSerializer,
     RevertPolicySerializer,
@@ -36,6 +37,7 @@ from vsm_site.api.policies import (
     SystemPolicySerializer,
 )
 from vsm_site.api.schedules import moment
+from vsm_site.api.serializers import ExportSerializer, ImportedSerializer
 from vsm_site.api.systems import InSystems, choose_system, operated_system, requested_system
 
 SYSTEM = OpenApiParameter("system", description="Slug; without it the root, or your only system")
@@ -71,6 +73,26 @@ class PolicyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[
         else:
             made = amending.amend(system, kind, given["fields"], name=name, **about).policy
         return Response(self._body(made.pk), status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=ImportPoliciesSerializer, responses=ImportedSerializer, operation_id="policies_import")
+    @action(detail=False, methods=["post"], url_path="import", filterset_class=None, pagination_class=None)
+    def import_policies(self, request: Request) -> Response:
+        """Let policy say what a file says: all of it or nothing, each change a version with the reason."""
+        form = ImportPoliciesSerializer(data=request.data, context=self.get_serializer_context())
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        asked = given.get("system")
+        system = choose_system(*caller(request), "admin", None if asked is None else asked.slug)
+        found = exchange.import_policies(
+            system, person(request), given["text"], reason=given["reason"], dry_run=given["dry_run"]
+        )
+        return Response(found.to_wire())
+
+    @extend_schema(parameters=[SYSTEM], responses=ExportSerializer, operation_id="policies_export")
+    @action(detail=False, methods=["get"], url_path="export", filterset_class=None, pagination_class=None)
+    def export_policies(self, request: Request) -> Response:
+        """What S5 has said, the newest version of each, as YAML that `import` reads."""
+        return Response({"text": exchange.export_policies(requested_system(request))})
 
     @extend_schema(responses=PolicyVersionSerializer(many=True))
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)

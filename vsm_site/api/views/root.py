@@ -59,6 +59,7 @@ LISTS = {
     "events": "api:event-list",
     "scores": "api:scores",
     "components": "api:components",
+    "configuration": "api:configuration",
     "emergencies": "api:emergency-list",
     "policies": "api:policy-list",
     "goals": "api:goals",

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from subsystems.s3_control.scaling import queries, services
+from subsystems.s3_control.scaling.columns import load_of, read_text
 from subsystems.s3_control.scaling.models import ScalingPolicy
 from vsm_site.api.permissions import person
 from vsm_site.api.scaling import (
@@ -71,8 +72,16 @@ class ScalingPolicyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InS
     @extend_schema(request=TrialAskedSerializer, responses=TrialsSerializer)
     @action(detail=True, methods=["post"], filterset_class=None, pagination_class=None)
     def rehearse(self, request: Request, pk: int) -> Response:
-        """Try the policy on the load of the last hours, with S2's dampers and without; nothing is done."""
+        """Try the policy on the load of the last hours, or on one that is given; nothing is done.
+
+        It is tried with S2's dampers, without them, and at the largest size all the time.
+        """
         form = TrialAskedSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        damped, bare = queries.trial(self.get_object(), hours=form.validated_data["hours"], now=timezone.now())
-        return Response({"with_s2": asdict(damped), "without_s2": asdict(bare)})
+        row, asked = self.get_object(), form.validated_data
+        if "columns" in asked or "text" in asked:
+            found = queries.trial_of(row, load_of(asked.get("columns") or read_text(asked["text"])))
+        else:
+            found = queries.trial(row, hours=asked["hours"], now=timezone.now())
+        damped, bare, fixed = (asdict(each) for each in found)
+        return Response({"with_s2": damped, "without_s2": bare, "at_the_most": fixed})

@@ -13,9 +13,11 @@ from rest_framework.views import APIView
 from subsystems.health.queries import scores_body
 from subsystems.s5_policy import responding
 from subsystems.s5_policy.models import Emergency
+from vsm_site import configuration
 from vsm_site.api.permissions import person
 from vsm_site.api.scores import (
     ComponentsSerializer,
+    ConfigurationSerializer,
     EmergencyFilter,
     EmergencySerializer,
     ScoresSerializer,
@@ -42,6 +44,14 @@ class ComponentsView(APIView):
     @extend_schema(responses=ComponentsSerializer)
     def get(self, request: Request) -> Response:
         return Response(health_check(now=timezone.now()))
+
+
+class ConfigurationView(APIView):
+    """What is switched on, and what the parts agree on; values come from the environment."""
+
+    @extend_schema(responses=ConfigurationSerializer)
+    def get(self, request: Request) -> Response:
+        return Response({"configuration": configuration.tree(), "settings": configuration.rows()})
 
 
 class EmergencyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, InSystems[Emergency]):

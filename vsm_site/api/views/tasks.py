@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
+from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -59,6 +62,15 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
     ordering_fields = ["requested_at", "name", "state"]
     ordering = ["-requested_at"]
     lookup_value_converter = "uuid"
+    scopes = {"POST": "operate"}
+
+    @extend_schema(request=None, responses=RunSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: UUID) -> Response:
+        """Let a run end: before it began, or when it next tells its progress."""
+        run = self.get_object()
+        services.cancel(run, now=timezone.now())
+        return Response(RunSerializer(run).data)
 
     def get_queryset(self) -> QuerySet[TaskRun]:
         return runs_for(*caller(self.request))

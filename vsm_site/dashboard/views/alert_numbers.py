@@ -9,9 +9,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS_ABBR
+from django.utils.translation import gettext_lazy as _
 
 from alerts.numbers import queries
-from alerts.numbers.weeks import DAYS, Week, percentile
+from alerts.numbers.weeks import Week, percentile
 from vsm_site.dashboard import calendars
 from vsm_site.dashboard.journeys import lapse
 from vsm_site.dashboard.places import Place, in_system
@@ -24,8 +26,9 @@ SORTS = {
     "false_alarms": lambda each: -each.false_alarms, "name": lambda each: each.rule.name.lower(),
 }  # fmt: skip
 COLUMNS = [
-    ("name", "Rule"), ("fired", "Fired"), ("minutes", "Minutes firing"), ("told", "Notifications"),
-    ("acknowledged", "Acknowledged"), ("by_itself", "Over by itself in 5 min"), ("false_alarms", "False alarms"),
+    ("name", _("Rule")), ("fired", _("Fired")), ("minutes", _("Minutes firing")), ("told", _("Notifications")),
+    ("acknowledged", _("Acknowledged")), ("by_itself", _("Over by itself in 5 min")),
+    ("false_alarms", _("False alarms")),
 ]  # fmt: skip
 FEW_SHARES = 8  # of the picture; the rest is drawn as one
 
@@ -54,7 +57,10 @@ def statistics(request: HttpRequest, place: Place) -> HttpResponse:
         head = ["week", *SEVERITIES, "acknowledge_p50", "acknowledge_p90", "resolve_p50", "resolve_p90", "false_rate"]
         return _csv("alerts", head, ([each[name] for name in head] for each in weeks))
     most = max(max(row) for row in told.hours)
-    hours = [(day, [(hour, n, _band(n, most)) for hour, n in enumerate(row)]) for day, row in zip(DAYS, told.hours)]  # noqa: B905
+    hours = [
+        (day, [(hour, n, _band(n, most)) for hour, n in enumerate(row)])
+        for day, row in zip(WEEKDAYS_ABBR.values(), told.hours, strict=False)
+    ]
     return page(
         request, place, "dashboard/alert_statistics.html", tab="statistics", weeks=weeks, hours=hours, most=most,
         any=any(each.total for each in told.weeks), range24=range(24),
@@ -71,7 +77,7 @@ def calendar(request: HttpRequest, place: Place) -> HttpResponse:
         entries = {(each.kind, each.title, each.starts, each.ends) for day in days for each in day.entries}
         return _csv("calendar", head, sorted(entries, key=lambda each: each[2]))
     return page(
-        request, place, "dashboard/calendar.html", tab="calendar", wanted=wanted, weekdays=DAYS,
+        request, place, "dashboard/calendar.html", tab="calendar", wanted=wanted, weekdays=WEEKDAYS_ABBR.values(),
         weeks=[days[at : at + 7] for at in range(0, len(days), 7)], any=any(day.entries for day in days),
         mistake=wanted.mistake,
     )  # fmt: skip

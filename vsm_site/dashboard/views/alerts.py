@@ -12,6 +12,7 @@ from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from alerts import bulk, services
@@ -20,6 +21,7 @@ from alerts.queries import PEOPLE, alert_body
 from subsystems.kernel.errors import Refused
 from vsm_site.dashboard import alert_stories
 from vsm_site.dashboard.alert_forms import AlertFilter, QuietForm
+from vsm_site.dashboard.lists import ALERTS
 from vsm_site.dashboard.places import Place, find_place, in_system, operating
 from vsm_site.dashboard.reach import operated, person, reach_of, whole_reach
 from vsm_site.dashboard.views.pages import page, parameters_without
@@ -39,9 +41,10 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     """List alerts, the open ones first; the page follows what happens."""
     wanted = AlertFilter(request.GET, place)
     valid = wanted.is_valid()
-    rows = _filtered(request, place, wanted) if valid else Alert.objects.none()
+    table = ALERTS.read(request)
+    rows = table.ordered(_filtered(request, place, wanted)) if valid else Alert.objects.none()
     shown: dict[str, Any] = {
-        "place": place, "rows": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
+        "place": place, "table": table, "rows": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
         "parameters": parameters_without(request, "page"),
     }  # fmt: skip
     if request.headers.get("X-Part") == "rows":
@@ -49,7 +52,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     shown.pop("place")
     return page(
         request, place, "dashboard/alerts.html", filter=wanted, quiet=QuietForm(auto_id="quiet-%s"), most=bulk.MOST,
-        status=200 if valid else 400, **shown,
+        status=200 if valid and not table.mistakes else 400, **shown,
     )  # fmt: skip
 
 
@@ -152,7 +155,7 @@ def _chosen(request: HttpRequest) -> QuerySet[Alert]:
 def _refuse_onlookers(request: HttpRequest) -> None:
     where = operated(request)
     if not where.everything and not where.system_ids:
-        raise PermissionDenied("You may look here, not act.")
+        raise PermissionDenied(gettext("You may look here, not act."))
 
 
 def _ids(given: QueryDict) -> list[int]:
@@ -165,7 +168,7 @@ def _answer(outcome: bulk.Outcome) -> JsonResponse:
 
 def _filtered(request: HttpRequest, place: Place, wanted: AlertFilter) -> QuerySet[Alert]:
     alerts = Alert.objects.filter(reach_of(request, place, wanted.of).condition())
-    shown = alerts.select_related("system", "acknowledged_by", "assigned_to").defer("annotations")
+    shown = alerts.select_related("system", "acknowledged_by", "assigned_to", "rule").defer("annotations")
     return wanted.narrowed(shown).order_by(URGENCY, "-pending_at", "-pk")
 
 

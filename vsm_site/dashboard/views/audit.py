@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.kernel.errors import Refused
 from subsystems.s3_control.audit import queries, services
@@ -47,7 +48,7 @@ def now(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Audit a fleet within a minute."""
     row = get_object_or_404(FleetAudit, fleet_id=pk, system=place.system)
     services.request(row, now=timezone.now())
-    messages.success(request, f"{row.fleet} is audited within a minute.")
+    messages.success(request, gettext("{fleet} is audited within a minute.").format(fleet=row.fleet))
     return _back(place)
 
 

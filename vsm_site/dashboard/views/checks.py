@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from alerts.checks import beating, queries, services
 from alerts.checks.models import Check, Ping
@@ -17,6 +18,7 @@ from alerts.notices.durations import duration_text
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.queries import ROOT_SLUG
 from vsm_site.dashboard.check_forms import CheckForm, check_initial, span
+from vsm_site.dashboard.lists import CHECKS
 from vsm_site.dashboard.places import Place, find_place, in_system, operating, refuse_readers
 from vsm_site.dashboard.reach import person
 from vsm_site.dashboard.views.pages import page, parameters_without
@@ -35,7 +37,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         form = CheckForm(request.POST)
         made = _saved(request, form, Check(system=place.system)) if form.is_valid() else None
         if made is not None:
-            messages.success(request, f"{made.name} waits for its first ping.")
+            messages.success(request, gettext("{name} waits for its first ping.").format(name=made.name))
             return redirect(f"/dashboard/checks/{made.pk}/")
         return _index(request, place, form, status=400)
     return _index(request, place, CheckForm())
@@ -50,7 +52,7 @@ def detail(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     if request.method == "POST":
         refuse_readers(place)
         if form.is_valid() and _saved(request, form, check) is not None:
-            messages.success(request, f"{check.name} is saved.")
+            messages.success(request, gettext("{name} is saved.").format(name=check.name))
             return redirect(f"/dashboard/checks/{pk}/")
         check = Check.objects.select_related("system").get(pk=pk)
     rows = Paginator(check.history.all(), PAGE_SIZE).get_page(request.GET.get("page"))
@@ -67,7 +69,8 @@ def pause(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     check = get_object_or_404(Check, pk=pk, system=place.system)
     on = request.POST.get("enabled") == "1"
     services.save_check(check, person(request), now=timezone.now(), enabled=on)
-    messages.success(request, f"{check.name} {'waits for its next ping' if on else 'is paused'}.")
+    told = gettext("{name} waits for its next ping.") if on else gettext("{name} is paused.")
+    messages.success(request, told.format(name=check.name))
     return redirect(f"/dashboard/checks/{pk}/{place.query}")
 
 
@@ -76,26 +79,33 @@ def delete(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Delete a check with its history."""
     check = get_object_or_404(Check, pk=pk, system=place.system)
     services.delete_check(check, person(request), now=timezone.now())
-    messages.success(request, f"{check.name} is gone.")
+    messages.success(request, gettext("{name} is gone.").format(name=check.name))
     return redirect(f"/dashboard/checks/{place.query}")
 
 
 def _index(request: HttpRequest, place: Place, form: CheckForm, *, status: int = 200) -> HttpResponse:
     now = timezone.now()
-    checks = list(Check.objects.filter(system=place.system).select_related("system"))
-    checks.sort(key=lambda check: URGENCY.index(queries.shown_as(check, now=now)))  # stable: by name within
+    table = CHECKS.read(request)
+    checks = list(table.ordered(Check.objects.filter(system=place.system).select_related("system")))
+    if not table.sort:
+        checks.sort(key=lambda check: URGENCY.index(queries.shown_as(check, now=now)))  # stable: by name within
     shown = Paginator(checks, PAGE_SIZE).get_page(request.GET.get("page"))
     strips = queries.strips(shown.object_list)
     return page(
         request, place, "dashboard/checks.html", form=form, rows=shown, parameters=parameters_without(request, "page"),
-        listed=[_row(check, strips[check.pk]) for check in shown], status=status,
+        listed=[_row(check, strips[check.pk]) for check in shown],
+        status=400 if table.mistakes else status, table=table,
         heartbeat=beating.body(now=now) if place.system.slug == ROOT_SLUG else None,
     )  # fmt: skip
 
 
 def _row(check: Check, strip: list[Ping]) -> dict[str, Any]:
     state = queries.shown_as(check, now=timezone.now())
-    when = f"{check.crontab} {check.time_zone}" if check.crontab else f"every {duration_text(check.every_seconds or 0)}"
+    when = (
+        f"{check.crontab} {check.time_zone}"
+        if check.crontab
+        else gettext("every {duration}").format(duration=duration_text(check.every_seconds or 0))
+    )
     bars = [{"x": 6 * at, "class": BARS[each.kind], "words": _words(each)} for at, each in enumerate(strip)]
     return {
         "check": check, "state": str(state), "badge": BADGES[state], "when": when, "bars": bars,

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from alerts.models import Notification, Target
@@ -32,7 +33,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, "Kept.")
+            messages.success(request, gettext("Kept."))
             return redirect(f"/dashboard/me/contact/{place.query}")
     return page(
         request, place, "dashboard/contact.html", tab="contact", form=form, kinds=kinds(),
@@ -56,7 +57,7 @@ def method(request: HttpRequest, place: Place, pk: int | None = None) -> HttpRes
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, "Saved. Send yourself a test.")
+            messages.success(request, gettext("Saved. Send yourself a test."))
             return redirect(f"/dashboard/me/contact/{place.query}")
     return page(
         request, place, "dashboard/contact_method.html", tab="contact", form=form, method=found,
@@ -71,7 +72,7 @@ def test(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     found = get_object_or_404(Target, pk=pk, owner=person(request))
     sent = reaching.test_method(found, person(request), now=timezone.now())
     if sent.state == Notification.State.SENT:
-        messages.success(request, f"{found.name} has taken the test.")
+        messages.success(request, gettext("{name} has taken the test.").format(name=found.name))
     else:
         messages.error(request, f"{found.name}: {sent.last_error}")
     return redirect(f"/dashboard/me/contact/{place.query}")
@@ -82,7 +83,11 @@ def test(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
 def delete(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Delete one of your methods."""
     found = get_object_or_404(Target, pk=pk, owner=person(request))
-    _try(request, lambda: reaching.delete_method(found, person(request)), f"{found.name} is gone.")
+    _try(
+        request,
+        lambda: reaching.delete_method(found, person(request)),
+        gettext("{name} is gone.").format(name=found.name),
+    )
     return redirect(f"/dashboard/me/contact/{place.query}")
 
 

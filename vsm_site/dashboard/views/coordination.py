@@ -9,15 +9,15 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.kernel.errors import Refused
 from subsystems.s2_coordination import damping
 from subsystems.s2_coordination.models import Damper
 from subsystems.s2_coordination.monitor import queries
 from subsystems.s2_coordination.monitor.models import CoordinationFinding
-from vsm_site.dashboard.coordination_forms import DampingForm
 from vsm_site.dashboard.journeys import pretty
-from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
+from vsm_site.dashboard.places import Place, in_system, operating
 from vsm_site.dashboard.reach import person
 from vsm_site.dashboard.swings import picture
 from vsm_site.dashboard.views.pages import page, parameters_without
@@ -28,21 +28,21 @@ MOST_OPEN = 100
 
 @in_system
 def index(request: HttpRequest, place: Place) -> HttpResponse:
-    """Show all that S2 knows of a system; change how it damps."""
-    rules = queries.rules_body(place.system)
-    if request.method != "POST":
-        return _shown(request, place, DampingForm(rules))
-    refuse_readers(place)
-    form = DampingForm(rules, request.POST)
-    if form.is_valid():
-        try:
-            damping.set_rules(place.system.pk, form.cleaned_data, by=person(request), now=timezone.now())
-        except Refused as error:
-            form.take(error)
-        else:
-            messages.success(request, "Acts are damped by this from now on.")
-            return _back(place)
-    return _shown(request, place, form, status=400)
+    """Show all that S2 knows of a system."""
+    found = queries.findings().filter(system=place.system)
+    over = Paginator(found.exclude(ended_at=None), OVER_PER_PAGE).get_page(request.GET.get("page"))
+    readable = [system.pk for system in place.systems]
+    return page(
+        request,
+        place,
+        "dashboard/coordination.html",
+        told=queries.coordination_body(place.system, readable=readable, now=timezone.now()),
+        open=[_finding(row) for row in found.filter(ended_at=None)[:MOST_OPEN]],
+        over=[_finding(row) for row in over],
+        rows=over,
+        parameters=parameters_without(request, "page"),
+        trend=picture({"points_shown": _lags(place), "points_step": 60}),
+    )
 
 
 @operating
@@ -54,27 +54,8 @@ def lift(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     except Refused as error:
         messages.error(request, error.detail)
     else:
-        messages.success(request, f"{row.subject} is free.")
+        messages.success(request, gettext("{subject} is free.").format(subject=row.subject))
     return _back(place)
-
-
-def _shown(request: HttpRequest, place: Place, form: DampingForm, *, status: int = 200) -> HttpResponse:
-    found = queries.findings().filter(system=place.system)
-    over = Paginator(found.exclude(ended_at=None), OVER_PER_PAGE).get_page(request.GET.get("page"))
-    readable = [system.pk for system in place.systems]
-    return page(
-        request,
-        place,
-        "dashboard/coordination.html",
-        status=status,
-        told=queries.coordination_body(place.system, readable=readable, now=timezone.now()),
-        open=[_finding(row) for row in found.filter(ended_at=None)[:MOST_OPEN]],
-        over=[_finding(row) for row in over],
-        rows=over,
-        parameters=parameters_without(request, "page"),
-        trend=picture({"points_shown": _lags(place), "points_step": 60}),
-        form=form,
-    )
 
 
 def _lags(place: Place) -> list[float | None]:

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from subsystems.event_log import queries
@@ -17,6 +18,7 @@ from subsystems.kernel.errors import Refused
 from subsystems.messaging.envelope import MAX_BYTES
 from subsystems.s3_control import services
 from vsm_site.dashboard import journeys, nerve_queries
+from vsm_site.dashboard.lists import EVENTS
 from vsm_site.dashboard.nerve_forms import EventFilter
 from vsm_site.dashboard.places import Place, in_system
 from vsm_site.dashboard.reach import person, reach_of, whole_reach
@@ -36,11 +38,13 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     if older is None and searched and searched[0] > 1:
         older = searched[0]
     may_verify = nerve_queries.may_verify(request.user)
+    table = EVENTS.read(request)
     return page(
         request,
         place,
         "dashboard/events.html",
-        status=200 if valid else 400,
+        status=200 if valid and not table.mistakes else 400,
+        table=table,
         filter=wanted,
         events=_rows(rows[:PAGE_SIZE], place),
         older=older,
@@ -90,10 +94,10 @@ def chain(request: HttpRequest, place: Place) -> HttpResponse:
 def verify(request: HttpRequest, place: Place) -> HttpResponse:
     """Let a worker walk along the whole chain."""
     if not nerve_queries.may_verify(request.user):
-        raise PermissionDenied("Only administrators of the root system may verify the chain.")
+        raise PermissionDenied(gettext("Only administrators of the root system may verify the chain."))
     try:
         services.trigger(nerve_queries.VERIFY, {}, by=person(request))
-        messages.success(request, "The chain is being verified; its result appears below.")
+        messages.success(request, gettext("The chain is being verified; its result appears below."))
     except Refused as error:
         messages.error(request, error.detail)
     return redirect(f"{reverse('dashboard:events')}{place.query}")

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.fleets import queries
 from subsystems.fleets import services as history
@@ -36,7 +37,10 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, f"{fleet.name} is watched: its workers and queues appear by themselves.")
+            messages.success(
+                request,
+                gettext("{name} is watched: its workers and queues appear by themselves.").format(name=fleet.name),
+            )
             return redirect(f"/dashboard/fleets/{place.query}")
     return shown(request, place, fleet_form=form, status=400)
 
@@ -47,7 +51,7 @@ def forget(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     fleet = get_object_or_404(Fleet, pk=pk, system=place.system)
     try:
         services.forget_fleet(fleet)
-        messages.success(request, f"{fleet.name} is not watched any more.")
+        messages.success(request, gettext("{name} is not watched any more.").format(name=fleet.name))
     except Refused as error:
         messages.error(request, error.detail)
     return redirect(f"/dashboard/fleets/{place.query}")
@@ -66,7 +70,9 @@ def history_rules(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, f"The history of {fleet.name} is kept by this from now on.")
+            messages.success(
+                request, gettext("The history of {name} is kept by this from now on.").format(name=fleet.name)
+            )
             return redirect(f"/dashboard/fleets/{place.query}")
     status = 400 if form.errors else 200
     return page(request, place, "dashboard/history_rules.html", status=status, fleet=fleet, rules=rules, form=form)

@@ -13,18 +13,21 @@ from django.utils import timezone
 
 from subsystems.fleets import queries
 from subsystems.fleets.models import Task
-from subsystems.fleets.searching import NEWEST
+from subsystems.fleets.searching import NEWEST, SLOWEST
 from subsystems.fleets.states import FINAL, State
 from subsystems.s1_operations.models import Fleet
-from vsm_site.dashboard import lifelines
+from vsm_site.dashboard import lifelines, zones
 from vsm_site.dashboard.history_forms import FleetFilter, LatencyFilter, TaskFilter
+from vsm_site.dashboard.lists import TASKS
 from vsm_site.dashboard.places import Place, in_system
 from vsm_site.dashboard.reach import reach_of, whole_reach
+from vsm_site.dashboard.time_ranges import DAY, RANGES, USUAL
 from vsm_site.dashboard.views.pages import page, parameters_without
 
 PAGE_SIZE = 50
 SHOWN_GROUPS, SHOWN_KINDS = 100, 200
 BLIND_FOR = timedelta(days=1)  # how long a spell is told above the list, unless the list is about its time
+ORDERS = {"-seen": NEWEST, "-ran": SLOWEST}  # what the table's orders are called in the history
 PART = "X-Part"  # the header by which the page asks for its rows alone
 
 
@@ -35,13 +38,15 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     valid = wanted.is_valid()
     fleets = _fleets(request, place, wanted) if valid else {}
     names = {fleet.pk: fleet.name for fleet in fleets.values()}
-    found = queries.search(list(fleets), wanted.wanted(), after=wanted.after(), limit=PAGE_SIZE) if valid else None
+    table = TASKS.read(request, without=() if len(fleets) > 1 else ("fleet",))
+    order = ORDERS[table.sort]
+    found = queries.search(list(fleets), wanted.wanted(order), after=wanted.after(), limit=PAGE_SIZE) if valid else None
     context: dict[str, Any] = {
         "tasks": _rows(found.tasks, names) if found else [],
         "next": str(found.next) if found and found.next else "",
         "searched_until": found.searched_until if found else None,
         "newest": valid and not wanted.cleaned_data["cursor"],
-        "many_fleets": len(fleets) > 1,
+        "table": table,
         "narrows": valid and wanted.narrows,
         "parameters": parameters_without(request, "cursor"),
         "only_own": all(fleet.own for fleet in fleets.values()),
@@ -52,11 +57,11 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         request,
         place,
         "dashboard/history.html",
-        status=200 if valid else 400,
+        status=200 if valid and not table.mistakes else 400,
         filter=wanted,
-        export=_export(wanted) if valid else "",
+        export=_export(wanted, order) if valid else "",
         trouble=_trouble(list(fleets.values()), wanted) if valid else [],
-        script={"follows": context["newest"] and (wanted.cleaned_data["order"] or NEWEST) == NEWEST},
+        script={"follows": context["newest"] and order == NEWEST and wanted.ends_now},
         **context,
     )
 
@@ -109,19 +114,23 @@ def latencies(request: HttpRequest, place: Place) -> HttpResponse:
     rows: list[dict[str, Any]] = []
     by = (wanted.cleaned_data["by"] or "name").split(",") if valid else ["name"]
     if valid:
-        until = timezone.now().timestamp()
-        since = until - 3600 * float(wanted.cleaned_data["hours"] or 1)
+        given = wanted.cleaned_data
+        until = (given["until"] or timezone.now()).timestamp()
+        since = max(until - DAY, given["since"].timestamp() if given["since"] else until - RANGES[USUAL])
         rows = queries.latencies(list(_fleets(request, place, wanted)), since=since, until=until, by=by)[:SHOWN_KINDS]
     return page(
         request, place, "dashboard/task_latencies.html", filter=wanted, rows=rows, by=by, status=200 if valid else 400
     )
 
 
-def _export(wanted: TaskFilter) -> str:
+def _export(wanted: TaskFilter, order: str) -> str:
     """Return the filter in the words of the API."""
     given = wanted.cleaned_data
     words = {"q": "search", "since": "from", "until": "to"}
-    chosen = {words.get(name, name): value for name, value in given.items() if value and name not in {"cursor", "of"}}
+    own = {"cursor", "of", "range", "from", "to"}  # the last three are said as moments
+    chosen = {words.get(name, name): value for name, value in given.items() if value and name not in own}
+    if order != NEWEST:
+        chosen["order"] = order
     for name in ("from", "to"):
         if name in chosen:
             chosen[name] = chosen[name].timestamp()
@@ -192,6 +201,6 @@ def _trouble(fleets: list[Fleet], wanted: TaskFilter) -> list[str]:
     names = {fleet.pk: fleet.name for fleet in fleets}
     for spell in queries.blind_spells(list(names), since=since, until=wanted.cleaned_data["until"])[:20]:
         if spell.lost:
-            times = f"{spell.began_at:%Y-%m-%d %H:%M:%S} to {spell.ended_at:%H:%M:%S} UTC"
+            times = f"{zones.told(spell.began_at)} to {zones.told(spell.ended_at, 'clock zone')}"
             told.append(f"{names[spell.fleet_id]}: events may be missing from {times}. {spell.get_reason_display()}.")
     return told

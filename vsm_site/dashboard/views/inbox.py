@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.kernel.errors import Refused
 from subsystems.s3_control import recommending, steering
@@ -86,7 +87,7 @@ def release(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Let a subject be corrected again."""
     hold = get_object_or_404(Hold, pk=pk, system=place.system)
     if not recommending.release(hold, by=person(request)):
-        messages.error(request, "It was released before.")
+        messages.error(request, gettext("It was released before."))
     return redirect(f"{reverse('dashboard:inbox')}{place.query}")
 
 

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.kernel.errors import Refused
 from subsystems.s4_intelligence import queries, scanning
@@ -40,7 +41,7 @@ def delete_source(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Look at a source no more."""
     source = get_object_or_404(Source, pk=pk, system=place.system)
     scanning.delete_source(source, person(request))
-    messages.success(request, f"{source.name} is scanned no more.")
+    messages.success(request, gettext("{name} is scanned no more.").format(name=source.name))
     return redirect(f"/dashboard/intelligence/{place.query}#sources-title")
 
 
@@ -52,7 +53,7 @@ def _added(request: HttpRequest, place: Place, form: SourceForm) -> bool:
     except Refused as error:
         form.take(error)
         return False
-    messages.success(request, f"{made.name} is scanned within ten seconds.")
+    messages.success(request, gettext("{name} is scanned within ten seconds.").format(name=made.name))
     return True
 
 

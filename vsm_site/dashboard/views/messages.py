@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from subsystems.kernel.errors import Refused
@@ -72,12 +73,12 @@ def replay(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Send the message of a dead letter again, with three new tries."""
     letter = get_object_or_404(_visible(whole_reach(request, place)), pk=pk)
     if not operated(request).holds(letter.message.system_id if letter.message else None):
-        raise PermissionDenied("You may look at this message, not send it again.")
+        raise PermissionDenied(gettext("You may look at this message, not send it again."))
     try:
         if services.replay(letter, by=person(request).get_username(), now=timezone.now()):
-            messages.success(request, "The message is sent again, with three new tries.")
+            messages.success(request, gettext("The message is sent again, with three new tries."))
         else:
-            messages.warning(request, "Somebody has sent it again before.")
+            messages.warning(request, gettext("Somebody has sent it again before."))
     except Refused as error:
         messages.error(request, error.detail)
     back = request.POST.get("back", "")

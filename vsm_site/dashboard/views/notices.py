@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -14,12 +13,14 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from alerts.models import AlertNotice, MaintenanceWindow, Notification, Silence, Target
 from alerts.notices import queries, services
 from alerts.notices.matchers import Op, read_matchers
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.recursion.queries import systems_for
+from vsm_site.dashboard.lists import SILENCES
 from vsm_site.dashboard.notice_forms import (
     NotificationFilter,
     RoutingForm,
@@ -104,7 +105,7 @@ def silences(request: HttpRequest, place: Place) -> HttpResponse:
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, "Silenced. People are reminded before it ends.")
+            messages.success(request, gettext("Silenced. People are reminded before it ends."))
             return redirect(f"/dashboard/silences/{place.query}")
     return _silences(request, place, form, status=400)
 
@@ -113,7 +114,7 @@ def silences(request: HttpRequest, place: Place) -> HttpResponse:
 def expire(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """End a silence now."""
     silence = get_object_or_404(Silence, pk=pk, system=place.system)
-    _try(request, lambda: services.expire_silence(silence, person(request), now=timezone.now()), "It is over.")
+    _try(request, lambda: services.expire_silence(silence, person(request), now=timezone.now()), gettext("It is over."))
     return redirect(f"/dashboard/silences/{place.query}")
 
 
@@ -121,12 +122,13 @@ def _silences(
     request: HttpRequest, place: Place, form: SilenceForm, *, preview: Any = None, status: int = 200
 ) -> HttpResponse:
     now = timezone.now()
-    mine = Silence.objects.filter(system=place.system).select_related("system")
+    table = SILENCES.read(request)
+    mine = table.ordered(Silence.objects.filter(system=place.system).select_related("system"))
     rows = Paginator(mine, PAGE_SIZE).get_page(request.GET.get("page"))
     shown = [queries.silence_body(each, now) for each in rows]
     return page(
         request, place, "dashboard/silences.html", tab="silences", form=form, preview=preview, rows=rows, shown=shown,
-        parameters=parameters_without(request, "page"), status=status,
+        table=table, parameters=parameters_without(request, "page"), status=400 if table.mistakes else status,
     )  # fmt: skip
 
 
@@ -159,7 +161,7 @@ def delete_window(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Delete a maintenance window."""
     found = get_object_or_404(MaintenanceWindow, pk=pk, system=place.system)
     services.delete_window(found, person(request))
-    messages.success(request, f"{found.name} is gone.")
+    messages.success(request, gettext("{name} is gone.").format(name=found.name))
     return redirect(f"/dashboard/maintenance-windows/{place.query}")
 
 
@@ -181,21 +183,14 @@ def _window(request: HttpRequest, place: Place, found: MaintenanceWindow | None)
 def _window_saved(request: HttpRequest, place: Place, form: WindowForm, found: MaintenanceWindow | None) -> bool:
     given = dict(form.cleaned_data)
     try:
-        given["starts_at"] = given.pop("starts").replace(tzinfo=_zone(given["time_zone"])).astimezone(UTC)
+        given["starts_at"] = given.pop("starts")
         given["duration_seconds"] = given.pop("minutes") * 60
         services.save_window(found or MaintenanceWindow(system=place.system), person(request), **given)
     except Refused as error:
         form.take(error)
         return False
-    messages.success(request, f"{given['name']} is planned.")
+    messages.success(request, gettext("{name} is planned.").format(name=given["name"]))
     return True
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid("There is no such time zone.", field="time_zone") from None
 
 
 # --- Targets and routing ---
@@ -210,7 +205,7 @@ def targets(request: HttpRequest, place: Place) -> HttpResponse:
     form = RoutingForm(request.POST)
     if "default" in request.POST:
         services.drop_routing(place.system, person(request))
-        messages.success(request, "The default holds again.")
+        messages.success(request, gettext("The default holds again."))
         return redirect(f"/dashboard/notifications/targets/{place.query}")
     if form.is_valid():
         try:
@@ -219,7 +214,7 @@ def targets(request: HttpRequest, place: Place) -> HttpResponse:
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, "The routing is saved.")
+            messages.success(request, gettext("The routing is saved."))
             return redirect(f"/dashboard/notifications/targets/{place.query}")
     return _targets(request, place, form, status=400)
 
@@ -244,7 +239,7 @@ def test_target(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     found = get_object_or_404(Target, pk=pk, system=place.system)
     sent = services.test_target(found, person(request), now=timezone.now())
     if sent.state == Notification.State.SENT:
-        messages.success(request, f"{found.name} has taken the test.")
+        messages.success(request, gettext("{name} has taken the test.").format(name=found.name))
     else:
         messages.error(request, f"{found.name}: {sent.last_error}")
     return redirect(f"/dashboard/notifications/targets/{place.query}")
@@ -255,7 +250,11 @@ def delete_target(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Delete a target."""
     _refuse_others(request, place)
     found = get_object_or_404(Target, pk=pk, system=place.system)
-    _try(request, lambda: services.delete_target(found, person(request)), f"{found.name} is gone.")
+    _try(
+        request,
+        lambda: services.delete_target(found, person(request)),
+        gettext("{name} is gone.").format(name=found.name),
+    )
     return redirect(f"/dashboard/notifications/targets/{place.query}")
 
 
@@ -308,7 +307,7 @@ def _target_saved(request: HttpRequest, place: Place, form: TargetForm, found: T
     except Refused as error:
         form.take(error)
         return False
-    messages.success(request, f"{target.name} is saved. Send it a test.")
+    messages.success(request, gettext("{name} is saved. Send it a test.").format(name=target.name))
     return True
 
 
@@ -316,11 +315,11 @@ def _read_yaml(text: str) -> Any:
     import yaml
 
     if "&" in text and "*" in text:
-        raise Invalid("Anchors are not read.", field="document")
+        raise Invalid(gettext("Anchors are not read."), field="document")
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Invalid(f"This is no YAML: {str(error)[:200]}", field="") from None
+        raise Invalid(gettext("This is no YAML: {error}").format(error=str(error)[:200]), field="") from None
 
 
 def _administers(request: HttpRequest, place: Place) -> bool:
@@ -329,7 +328,9 @@ def _administers(request: HttpRequest, place: Place) -> bool:
 
 def _refuse_others(request: HttpRequest, place: Place) -> None:
     if not _administers(request, place):
-        raise PermissionDenied(f"Whom {place.system} tells is for those who administer it.")
+        raise PermissionDenied(
+            gettext("Whom {system} tells is for those who administer it.").format(system=place.system)
+        )
 
 
 def _try(request: HttpRequest, verb: Any, done: str) -> None:

@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from alerts.models import EscalationPolicy, EscalationRun, Rota, RotaOverride, Team
 from alerts.people import duties, planning, queries
@@ -19,6 +20,7 @@ from alerts.people.hours import wall
 from alerts.people.rotas import shifts
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.queries import people_in, systems_for
+from vsm_site.dashboard import zones
 from vsm_site.dashboard.on_call_forms import (
     LAYERS,
     STEPS,
@@ -68,12 +70,12 @@ def escalations(request: HttpRequest, place: Place) -> HttpResponse:
 @in_system
 def add_rota(request: HttpRequest, place: Place) -> HttpResponse:
     """Plan a rota."""
-    today = timezone.now().date().isoformat()
+    today = timezone.localdate().isoformat()
     layers = LAYERS.format(user=person(request).get_username(), today=today)
-    form = RotaForm(request.POST or None, initial={"layers": layers, "time_zone": "UTC"})
+    form = RotaForm(request.POST or None, initial={"layers": layers, "time_zone": zones.here()})
     if request.method == "POST" and _saved_rota(request, place, form, Rota(system=place.system)):
         return redirect(f"/dashboard/on-call/{place.query}")
-    return _show(request, place, form, "New rota")
+    return _show(request, place, form, gettext("New rota"))
 
 
 @in_system
@@ -112,7 +114,7 @@ def drop_override(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
         RotaOverride.objects.select_related("rota__system", "user"), pk=pk, rota__system=place.system
     )
     duties.drop_override(found, person(request))
-    messages.success(request, f"{found.user} no longer takes that shift.")
+    messages.success(request, gettext("{user} no longer takes that shift.").format(user=found.user))
     return redirect(f"/dashboard/on-call/rotas/{found.rota_id}/{place.query}")
 
 
@@ -126,7 +128,7 @@ def _posted(request: HttpRequest, place: Place, row: Rota, taking: ShiftForm, fo
     user = people_in(place.system.pk).filter(username=taking.cleaned_data["user"]).first() or by
     return _try(
         request, taking, lambda: duties.take_shift(row, user, by, *taking.moments(), now=timezone.now()),
-        f"{user} takes that shift.",
+        gettext("{user} takes that shift.").format(user=user),
     )  # fmt: skip
 
 
@@ -140,7 +142,7 @@ def _saved_rota(request: HttpRequest, place: Place, form: RotaForm, row: Rota) -
         layers = read_yaml(given["layers"], "layers")
         duties.save_rota(row, person(request), now=timezone.now(), **{**given, "layers": layers})
 
-    return _try(request, form, save, f"{given['name']} is planned.")
+    return _try(request, form, save, gettext("{name} is planned.").format(name=given["name"]))
 
 
 # --- Teams and policies ---
@@ -157,9 +159,11 @@ def team(request: HttpRequest, place: Place, pk: int | None = None) -> HttpRespo
         if form.is_valid():
             name = form.cleaned_data["name"]
             save = lambda: duties.save_team(row, person(request), name=name, members=form.people())  # noqa: E731
-            if _try(request, form, save, f"{name} is saved."):
+            if _try(request, form, save, gettext("{name} is saved.").format(name=name)):
                 return redirect(f"/dashboard/on-call/{place.query}")
-    return _show(request, place, form, (members and row.name) or "New team", row if pk else None, "on-call-team-delete")
+    return _show(
+        request, place, form, (members and row.name) or gettext("New team"), row if pk else None, "on-call-team-delete"
+    )
 
 
 @in_system
@@ -178,11 +182,10 @@ def policy(request: HttpRequest, place: Place, pk: int | None = None) -> HttpRes
                 read = read_yaml(given["steps"], "steps")
                 planning.save_policy(row, person(request), **{**given, "steps": read})
 
-            if _try(request, form, save, f"{given.get('name', row.name)} is saved."):
+            if _try(request, form, save, gettext("{name} is saved.").format(name=given.get("name", row.name))):
                 return redirect(f"/dashboard/on-call/{place.query}")
-    return _show(
-        request, place, form, row.name if pk else "New escalation policy", row if pk else None, "on-call-policy-delete"
-    )  # fmt: skip
+    title = row.name if pk else gettext("New escalation policy")
+    return _show(request, place, form, title, row if pk else None, "on-call-policy-delete")
 
 
 @operating
@@ -195,7 +198,7 @@ def delete(request: HttpRequest, place: Place, pk: int, model: Any, verb: Callab
     except Refused as error:
         messages.error(request, error.detail)
     else:
-        messages.success(request, f"{row.name} is gone.")
+        messages.success(request, gettext("{name} is gone.").format(name=row.name))
     return redirect(f"/dashboard/on-call/{place.query}")
 
 
@@ -240,4 +243,6 @@ def _administers(request: HttpRequest, place: Place) -> bool:
 
 def _refuse_others(request: HttpRequest, place: Place) -> None:
     if not _administers(request, place):
-        raise PermissionDenied(f"Whom {place.system} tells is for those who administer it.")
+        raise PermissionDenied(
+            gettext("Whom {system} tells is for those who administer it.").format(system=place.system)
+        )

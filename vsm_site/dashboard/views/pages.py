@@ -7,95 +7,17 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
-from subsystems.kernel.words import TITLES
 from vsm_site.dashboard.key_metrics import KEY_METRICS
+from vsm_site.dashboard.navigation import SECTIONS, groups_for
+from vsm_site.dashboard.people import preferences_of
 from vsm_site.dashboard.places import Place
+from vsm_site.dashboard.walls import wall_of
+from vsm_site.dashboard.words import TITLES
 
-SECTIONS = {
-    "overview": "overview",
-    "system": "overview",
-    "unit": "overview",
-    "variety": "variety",
-    "intelligence": "intelligence",
-    "signals": "signals",
-    "signal": "signals",
-    "signal-add": "signals",
-    "events": "events",
-    "event": "events",
-    "journey": "events",
-    "dead-letters": "events",
-    "message": "events",
-    "alerts": "alerts",
-    "alert": "alerts",
-    "checks": "checks",
-    "check": "checks",
-    "noise": "rules",
-    "alert-statistics": "rules",
-    "calendar": "notifications",
-    "rules": "rules",
-    "rule": "rules",
-    "rule-add": "rules",
-    "notifications": "notifications",
-    "notification": "notifications",
-    "silences": "notifications",
-    "maintenance-windows": "notifications",
-    "maintenance-window": "notifications",
-    "targets": "notifications",
-    "target": "notifications",
-    "target-add": "notifications",
-    "on-call": "on-call",
-    "escalations": "on-call",
-    "on-call-rota": "on-call",
-    "on-call-rota-add": "on-call",
-    "on-call-team": "on-call",
-    "on-call-team-add": "on-call",
-    "on-call-policy": "on-call",
-    "on-call-policy-add": "on-call",
-    "contact": "on-call",
-    "contact-method": "on-call",
-    "contact-method-add": "on-call",
-    "fleets": "fleets",
-    "workers": "workers",
-    "queues": "queues",
-    "unit-add": "fleets",
-    "audit": "audit",
-    "policy": "policy",
-    "policy-kind": "policy",
-    "policy-named": "policy",
-    "policy-add": "policy",
-    "policy-act": "policy",
-    "scores": "scores",
-    "emergencies": "policy",
-    "goals": "policy",
-    "identity": "policy",
-    "decisions": "policy",
-    "decision": "policy",
-    "coordination": "coordination",
-    "patterns": "patterns",
-    "pattern": "patterns",
-    "pattern-add": "patterns",
-    "pattern-detections": "patterns",
-    "pattern-detection": "patterns",
-    "schedules": "schedules",
-    "schedule": "schedules",
-    "schedule-pause": "schedules",
-    "unit-steer": "fleets",
-    "fleet-steer": "fleets",
-    "fleet-act": "fleets",
-    "scaling": "scaling",
-    "scaling-policy": "scaling",
-    "inbox": "inbox",
-    "recommendation": "inbox",
-    "actions": "actions",
-    "action": "actions",
-    "tasks": "tasks",
-    "task": "tasks",
-    "task-exceptions": "tasks",
-    "task-latencies": "tasks",
-    "task-offers": "tasks",
-    "task-trigger": "tasks",
-}
+# Pages that draw units one by one; all others are told of none, only of how many there are.
+UNITS_IN_SIGHT = {"dashboard/overview.html", "dashboard/system.html", "dashboard/model.html"}
 
 
 def page(
@@ -112,8 +34,16 @@ def page(
     everything = {
         "place": place,
         "nav": SECTIONS.get(match.url_name or "" if match else "", ""),
+        "sidebar": groups_for(place),
+        "to_wall": _to_wall(request),
+        "home": _home(request, place),
         "flower_url": flower_url(request),
-        "config": {**_config(place), **(script or {})},
+        "config": {
+            **_config(request, place),
+            "view": {} if template in UNITS_IN_SIGHT else {"units": 0},
+            **({"wall": wall} if (wall := wall_of(request, place)) else {}),
+            **(script or {}),
+        },
         **context,
     }
     return render(request, template, everything, status=status)
@@ -135,11 +65,24 @@ def flower_url(request: HttpRequest) -> str:
     return f"http://{name}:{settings.FLOWER_PORT}/"
 
 
-def _config(place: Place) -> dict[str, Any]:
+def _to_wall(request: HttpRequest) -> str:
+    query = request.GET.copy()
+    query["wall"] = "1"
+    return f"?{query.urlencode()}"
+
+
+def _home(request: HttpRequest, place: Place) -> str:
+    """Return where the overview is, also for who has chosen another first page."""
+    query = place.query or ("?view=" if preferences_of(request.user).first_view_id else "")
+    return f"{reverse('dashboard:overview')}{query}"
+
+
+def _config(request: HttpRequest, place: Place) -> dict[str, Any]:
     return {
+        "person": request.user.pk,
         "system": place.system.slug,
         "query": place.query,
         "mayOperate": place.may_operate,
         "keyMetrics": KEY_METRICS,
-        "titles": {str(key): title for key, title in TITLES.items()},
+        "titles": {str(key): str(title) for key, title in TITLES.items()},
     }

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.kernel.errors import Invalid, Refused
+from subsystems.s3_control.models import TaskRun
+from subsystems.s3_control.services import cancel
 from subsystems.s4_intelligence.models import Pattern, PatternDetection
 from subsystems.s4_intelligence.patterns import queries
 from vsm_site.dashboard.journeys import pretty
@@ -21,7 +27,7 @@ from vsm_site.dashboard.rehearsal_picture import picture
 from vsm_site.dashboard.views.pages import page, parameters_without
 from vsm_site.lazily import patterns as room
 
-PAGE_SIZE, NEWEST, LISTED = 50, 10, 100
+PAGE_SIZE, NEWEST, LISTED, MOST_EXPLAINED = 50, 10, 100, 20
 BADGES = {"act": "unhealthy", "warn": "degraded", "watch": "severity-medium"}
 SKELETON = """\
 pattern: my_pattern
@@ -85,8 +91,58 @@ def install(request: HttpRequest, place: Place) -> HttpResponse:
     except Refused as error:
         messages.error(request, error.detail)
     else:
-        messages.success(request, f"{len(made)} patterns are at work: {', '.join(row.name for row in made) or 'none'}.")
+        messages.success(
+            request,
+            gettext("{count} patterns are at work: {names}.").format(
+                count=len(made), names=", ".join(row.name for row in made) or gettext("none")
+            ),
+        )
     return redirect(f"/dashboard/patterns/{place.query}")
+
+
+@in_system
+def export_file(request: HttpRequest, place: Place) -> HttpResponse:
+    """Hand out the patterns as YAML."""
+    answer = HttpResponse(room().exchange.export(place.system), content_type="application/yaml; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="patterns-{place.system.slug}.yaml"'
+    return answer
+
+
+@operating
+def import_file(request: HttpRequest, place: Place) -> HttpResponse:
+    """Take the patterns of a file, or try what that would change."""
+    text, dry_run = request.POST.get("text", ""), "try" in request.POST
+    try:
+        found = room().exchange.import_patterns(
+            place.system, text, by=person(request), now=timezone.now(), dry_run=dry_run
+        )  # fmt: skip
+    except Refused as error:
+        messages.error(request, error.detail)
+    else:
+        _tell_of(request, found, tried=dry_run)
+    return redirect(f"/dashboard/patterns/{place.query}")
+
+
+def _tell_of(request: HttpRequest, found: Any, *, tried: bool) -> None:
+    """Say what became of a file, or would."""
+    counts = ", ".join(
+        f"{len(names)} {word}"
+        for word, names in (
+            (gettext("added"), found.added), (gettext("changed"), found.changed),
+            (gettext("unchanged"), found.unchanged), (gettext("refused"), found.refused),
+        )
+    )  # fmt: skip
+    if tried:
+        messages.info(request, gettext("Tried, and nothing kept: %(counts)s.") % {"counts": counts})
+    else:
+        messages.success(request, f"{counts}.")
+    for each in found.refused[:MOST_EXPLAINED]:
+        messages.warning(request, f"{each['name']}: {each['reason']}")
+
+
+def _working(pattern: Pattern, enabled: bool) -> str:
+    text = gettext("{name} is at work.") if enabled else gettext("{name} is at rest.")
+    return text.format(name=pattern.name)
 
 
 @operating
@@ -95,7 +151,7 @@ def switch(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     pattern = get_object_or_404(Pattern, pk=pk, system=place.system)
     on = request.POST.get("enabled") == "1"
     room().services.switch(pattern, enabled=on, by=person(request), now=timezone.now())
-    messages.success(request, f"{pattern.name} is {'at work' if on else 'at rest'}.")
+    messages.success(request, _working(pattern, on))
     return redirect(f"/dashboard/patterns/{place.query}")
 
 
@@ -104,7 +160,7 @@ def delete(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Drop a pattern with all that was detected of it."""
     pattern = get_object_or_404(Pattern, pk=pk, system=place.system)
     room().services.delete(pattern, by=person(request))
-    messages.success(request, f"{pattern.name} is gone.")
+    messages.success(request, gettext("{name} is gone.").format(name=pattern.name))
     return redirect(f"/dashboard/patterns/{place.query}")
 
 
@@ -147,8 +203,9 @@ def detection(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
 def _form(
     request: HttpRequest, place: Place, pattern: Pattern | None, text: str, common: CommonPatternForm | None = None
 ) -> HttpResponse:
-    form = PatternForm(request.POST or None, initial={"text": text})
-    mistakes, told = [], None
+    run = _rehearsal(request, place)
+    form = PatternForm(request.POST or None, initial={"text": run.arguments["text"] if run else text})
+    mistakes: list[dict[str, Any]] = []
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data["text"]
         mistakes = room().services.validated(given)["mistakes"]
@@ -159,12 +216,46 @@ def _form(
                 return redirect(f"/dashboard/patterns/{saved.pk}/{place.query}")
         if not mistakes:
             hours = float(form.cleaned_data["hours"] or 24)
-            told = room().rehearsing.rehearse(place.system, given, hours=hours, now=timezone.now())
+            begun = room().rehearsing.begin(place.system, given, hours=hours, by=person(request))
+            return redirect(f"{request.path}?{_with(place, run=begun.pk)}")
+    told = run.result if run else None
     return page(
-        request, place, "dashboard/pattern.html", form=form, pattern=pattern, mistakes=mistakes, told=told,
+        request, place, "dashboard/pattern.html", form=form, pattern=pattern, mistakes=mistakes, told=told, run=run,
         picture=picture(told) if told else None, listed=told["detections"][-LISTED:][::-1] if told else [],
         common=common, ready=room().builtin.BUILT_IN.values(), status=400 if mistakes or form.errors else 200,
     )  # fmt: skip
+
+
+def _rehearsal(request: HttpRequest, place: Place) -> TaskRun | None:
+    """Return the person's own rehearsal that the address names, if it is of this system."""
+    try:
+        pk = UUID(request.GET.get("run", ""))
+    except ValueError:
+        return None
+    mine = TaskRun.objects.filter(pk=pk, requested_by=person(request), name=rehearsal_task())
+    return mine.filter(arguments__system=place.system.slug).first()
+
+
+def _with(place: Place, **parameters: Any) -> str:
+    system = {"system": place.system.slug} if place.query else {}
+    return urlencode({**system, **parameters})
+
+
+@in_system
+def stop_rehearsal(request: HttpRequest, place: Place) -> HttpResponse:
+    """Cancel one's own rehearsal and go back to the pattern."""
+    run = _rehearsal(request, place)
+    if request.method == "POST" and run is not None:
+        with suppress(Refused):  # it ended meanwhile: that is as good
+            cancel(run, now=timezone.now())
+    back = request.POST.get("back", "")
+    where = f"/dashboard/patterns/{int(back)}/" if back.isdecimal() and len(back) < 19 else "/dashboard/patterns/add/"
+    return redirect(f"{where}?{_with(place, run=run.pk)}" if run else f"{where}{place.query}")
+
+
+def rehearsal_task() -> str:
+    """Return the name under which rehearsals run."""
+    return str(room().rehearsing.TASK)
 
 
 def _saved(
@@ -180,7 +271,12 @@ def _saved(
         return None, [mistake.to_wire() for mistake in error.mistakes]
     except Refused as error:
         return None, [{"field": "", "line": 0, "message": error.detail}]
-    messages.success(request, f"{saved.name} is saved and {'at work' if saved.enabled else 'at rest'}.")
+    messages.success(
+        request,
+        (gettext("{name} is saved and at work.") if saved.enabled else gettext("{name} is saved and at rest.")).format(
+            name=saved.name
+        ),
+    )
     return saved, []
 
 

@@ -10,17 +10,20 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST
 
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.queries import systems_for
 from subsystems.s3_control.acts import ACTS
-from subsystems.s5_policy import amending, deciding, queries
+from subsystems.s5_policy import amending, deciding, exchange, queries
 from subsystems.s5_policy.models import Decision, Policy
 from subsystems.s5_policy.terms import TERMS, Kind, Terms
 from vsm_site.dashboard.places import Place, find_place, in_system, operating, refuse_readers
 from vsm_site.dashboard.policy_forms import AskForm, DecideForm, GoalValueForm, PolicyForm, ReviewForm
 from vsm_site.dashboard.reach import person
 from vsm_site.dashboard.views.pages import page, parameters_without
+from vsm_site.dashboard.views.rules import tell_of
 
 PAGE_SIZE = 50
 
@@ -33,7 +36,9 @@ def governs(request: HttpRequest, place: Place) -> bool:
 def refuse_others(request: HttpRequest, place: Place) -> None:
     """Raise PermissionDenied unless whoever asks may change policy here."""
     if not governs(request, place):
-        raise PermissionDenied(f"You may look at the policy of {place.system}, not change it.")
+        raise PermissionDenied(
+            gettext("You may look at the policy of {system}, not change it.").format(system=place.system)
+        )
 
 
 @in_system
@@ -47,8 +52,32 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     acts = [(name, {**usual, **said.get(name, {})}, name in said) for name in ACTS]
     return page(
         request, place, "dashboard/policy.html", tab="policy", policies=shown, acts=acts,
-        changes=queries.versions_of(place.system)[:20],
+        changes=queries.versions_of(place.system)[:20], governs=governs(request, place),
     )  # fmt: skip
+
+
+@in_system
+def export_file(request: HttpRequest, place: Place) -> HttpResponse:
+    """Hand out what S5 has said as YAML."""
+    answer = HttpResponse(exchange.export_policies(place.system), content_type="application/yaml; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="policy-{place.system.slug}.yaml"'
+    return answer
+
+
+@require_POST
+@in_system
+def import_file(request: HttpRequest, place: Place) -> HttpResponse:
+    """Let policy say what a file says, all of it or nothing; or try what it would change."""
+    refuse_others(request, place)
+    dry_run = "try" in request.POST
+    text, reason = request.POST.get("text", ""), request.POST.get("reason", "")
+    try:
+        found = exchange.import_policies(place.system, person(request), text, reason=reason, dry_run=dry_run)
+    except Refused as error:
+        messages.error(request, error.detail)
+    else:
+        tell_of(request, found, tried=dry_run)
+    return redirect(f"/dashboard/policy/{place.query}")
 
 
 @in_system
@@ -102,7 +131,7 @@ def revert(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     except Refused as error:
         messages.error(request, error.detail)
     else:
-        messages.success(request, f"It says again what it said in version {number}.")
+        messages.success(request, gettext("It says again what it said in version {number}.").format(number=number))
     return redirect(f"{_address(policy.kind, policy)}{place.query}")
 
 
@@ -124,9 +153,9 @@ def goal_value(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     try:
         if form.is_valid():
             amending.enter_value(goal, by=person(request), **form.cleaned_data)
-            messages.success(request, "The value is recorded.")
+            messages.success(request, gettext("The value is recorded."))
         else:
-            messages.error(request, "Value: a finite number.")
+            messages.error(request, gettext("Value: a finite number."))
     except Refused as error:
         messages.error(request, error.detail)
     return redirect(f"/dashboard/policy/goals/{place.query}")
@@ -147,7 +176,7 @@ def decisions(request: HttpRequest, place: Place) -> HttpResponse:
         refuse_readers(place)
         made = _asked(request, place, form) if form.is_valid() else None
         if made is not None:
-            messages.success(request, f"{made.title} is put down.")
+            messages.success(request, gettext("{title} is put down.").format(title=made.title))
             return redirect(f"/dashboard/decisions/{made.pk}/{place.query}")
     alerts = request.GET.get("of") == "alerts"
     found = Decision.objects.filter(system=place.system).select_related("approver")
@@ -202,7 +231,7 @@ def _edit(request: HttpRequest, place: Place, terms: Terms, policy: Policy | Non
         refuse_others(request, place)
         made = _amended(request, place, form, name) if form.is_valid() else None
         if made is not None:
-            messages.success(request, f"{terms.title}: saved.")
+            messages.success(request, gettext("{title}: saved.").format(title=terms.title))
             return redirect(f"{_address(terms.kind, made)}{place.query}")
     return page(
         request, place, "dashboard/policy_edit.html", tab=_tab(terms), terms=terms, policy=policy, name=name, body=body,
@@ -253,7 +282,7 @@ def _decided(request: HttpRequest, row: Decision, form: Any, *, reviewed: bool) 
     except Refused as error:
         form.take(error)
         return False
-    messages.success(request, "The outcome is recorded." if reviewed else "It is decided.")
+    messages.success(request, gettext("The outcome is recorded.") if reviewed else gettext("It is decided."))
     return True
 
 

@@ -7,13 +7,16 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from alerts import exchange, looking, services
 from alerts.models import AlertRule
 from alerts.starters import PACKS
+from subsystems.kernel.documents import Imported
 from subsystems.kernel.errors import Refused
 from vsm_site.dashboard import queries
 from vsm_site.dashboard.forms import RuleForm
+from vsm_site.dashboard.lists import RULES
 from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
 from vsm_site.dashboard.views.pages import page
 
@@ -24,7 +27,11 @@ MOST_EXPLAINED = 20
 def index(request: HttpRequest, place: Place) -> HttpResponse:
     """List the rules."""
     rules = AlertRule.objects.filter(system=place.system).select_related("unit")
-    return page(request, place, "dashboard/rules.html", rules=rules, packs=PACKS.values())
+    table = RULES.read(request)
+    return page(
+        request, place, "dashboard/rules.html", status=400 if table.mistakes else 200, table=table,
+        rules=table.ordered(rules), packs=PACKS.values(),
+    )  # fmt: skip
 
 
 @in_system
@@ -45,7 +52,7 @@ def delete(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     rule = get_object_or_404(AlertRule, pk=pk, system=place.system)
     name = rule.name
     services.delete_rule(rule)
-    messages.success(request, f"The rule {name} is gone.")
+    messages.success(request, gettext("The rule {name} is gone.").format(name=name))
     return redirect(f"/dashboard/alerts/rules/{place.query}")
 
 
@@ -59,7 +66,12 @@ def revert(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     except Refused as error:
         messages.error(request, error.detail)
     else:
-        messages.success(request, f"The rule {rule.name} says again what it said in version {version}.")
+        messages.success(
+            request,
+            gettext("The rule {name} says again what it said in version {version}.").format(
+                name=rule.name, version=version
+            ),
+        )
     return redirect(f"/dashboard/alerts/rules/{pk}/{place.query}")
 
 
@@ -72,21 +84,22 @@ def install(request: HttpRequest, place: Place) -> HttpResponse:
         messages.error(request, error.detail)
     else:
         left = f"; {len(found.refused)} were there before" if found.refused else ""
-        messages.success(request, f"{len(found.added)} rules are added{left}.")
+        messages.success(request, gettext("{added} rules are added{left}.").format(added=len(found.added), left=left))
     return redirect(f"/dashboard/alerts/rules/{place.query}")
 
 
 @operating
 def import_file(request: HttpRequest, place: Place) -> HttpResponse:
-    """Add the rules of a file, and name those that do not translate."""
+    """Add the rules of a file, and name those that do not translate; or try what it would do."""
+    whole, dry_run = "whole" in request.POST, "try" in request.POST
     try:
-        found = exchange.import_rules(place.system, _person(request), request.POST.get("text", ""))
+        found = exchange.import_rules(
+            place.system, _person(request), request.POST.get("text", ""), dry_run=dry_run, whole=whole
+        )
     except Refused as error:
         messages.error(request, error.detail)
-        return redirect(f"/dashboard/alerts/rules/{place.query}")
-    messages.success(request, f"{len(found.added)} rules are added, {len(found.refused)} are not.")
-    for each in found.refused[:MOST_EXPLAINED]:
-        messages.warning(request, f"{each['name']}: {each['reason']}")
+    else:
+        tell_of(request, found, tried=dry_run)
     return redirect(f"/dashboard/alerts/rules/{place.query}")
 
 
@@ -96,6 +109,27 @@ def export_file(request: HttpRequest, place: Place) -> HttpResponse:
     answer = HttpResponse(exchange.export_rules(place.system), content_type="application/yaml; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="rules-{place.system.slug}.yaml"'
     return answer
+
+
+def tell_of(request: HttpRequest, found: Imported, *, tried: bool) -> None:
+    """Say what became of a file, or would."""
+    counts = gettext("{added} added, {changed} changed, {refused} refused").format(
+        added=len(found.added), changed=len(found.changed), refused=len(found.refused)
+    )
+    if tried:
+        messages.info(request, gettext("Tried, and nothing kept: {counts}.").format(counts=counts))
+    elif found.kept:
+        messages.success(request, f"{counts[0].upper()}{counts[1:]}.")
+    else:
+        messages.error(
+            request, gettext("Nothing is kept, because {refused} were refused.").format(refused=len(found.refused))
+        )
+    for name, fields in list(found.changed.items())[:MOST_EXPLAINED]:
+        told = "; ".join(f"{field} {before!r:.60} → {after!r:.60}" for field, (before, after) in fields.items())
+        messages.info(request, f"{name}: {told}")
+    for each in found.refused[:MOST_EXPLAINED]:
+        line = gettext("line {number}, ").format(number=each["line"]) if each.get("line") else ""
+        messages.warning(request, f"{line}{each['name']}: {each['reason']}")
 
 
 def _person(request: HttpRequest) -> User:
@@ -132,5 +166,5 @@ def _saved(request: HttpRequest, place: Place, form: RuleForm, rule: AlertRule |
     except Refused as error:
         form.take(error)
         return False
-    messages.success(request, f"The rule {rule.name} is saved.")
+    messages.success(request, gettext("The rule {name} is saved.").format(name=rule.name))
     return True

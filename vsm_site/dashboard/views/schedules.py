@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.kernel import triggerable
 from subsystems.kernel.errors import Invalid, Refused
@@ -24,7 +25,7 @@ from subsystems.s3_control.queries import triggerable_by
 from subsystems.s3_control.services import check_arguments
 from subsystems.s3_control.tasks import SCHEDULED
 from vsm_site.celery import app
-from vsm_site.dashboard import punctuality
+from vsm_site.dashboard import punctuality, zones
 from vsm_site.dashboard.forms import PauseForm, ScheduleForm
 from vsm_site.dashboard.places import Place, in_system, operating, refuse_readers
 from vsm_site.dashboard.reach import person
@@ -49,7 +50,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, f"{schedule} is scheduled.")
+            messages.success(request, gettext("{schedule} is scheduled.").format(schedule=schedule))
             return redirect(f"/dashboard/schedules/{place.query}")
     return _shown(request, place, form=form, status=400)
 
@@ -71,7 +72,12 @@ def pause(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     now = timezone.now()
     until = now + timedelta(minutes=form.cleaned_data["minutes"])
     services.pause(schedule, until, by=person(request), reason=form.cleaned_data["reason"], now=now)
-    messages.success(request, f"{schedule} is paused until {until:%Y-%m-%d %H:%M} UTC; then it goes on by itself.")
+    messages.success(
+        request,
+        gettext("{schedule} is paused until {until}; then it goes on by itself.").format(
+            schedule=schedule, until=zones.told(until, "minute zone")
+        ),
+    )
     return _back(place, pk)
 
 
@@ -99,7 +105,7 @@ def delete(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     schedule = _find(place, pk)
     name = str(schedule)
     services.delete(schedule, by=person(request), now=timezone.now())
-    messages.success(request, f"{name} is deleted.")
+    messages.success(request, gettext("{name} is deleted.").format(name=name))
     return redirect(f"/dashboard/schedules/{place.query}")
 
 
@@ -191,11 +197,13 @@ def _offered(request: HttpRequest) -> list[tuple[str, str]]:
 def _create(request: HttpRequest, given: dict[str, Any]) -> Schedule:
     entry = triggerable.find(given["task"])
     if not triggerable_by(request.user)(entry):
-        raise PermissionDenied(f"Scheduling {entry.name} takes {entry.scope!r} in the root system.")
+        raise PermissionDenied(
+            gettext("Scheduling {name} takes {scope!r} in the root system.").format(name=entry.name, scope=entry.scope)
+        )
     try:
         arguments = json.loads(given["arguments"] or "{}")
     except ValueError:
-        raise Invalid("This is not JSON.", field="arguments") from None
+        raise Invalid(gettext("This is not JSON."), field="arguments") from None
     checked = check_arguments(entry.name, arguments)
     when = When(given["every_seconds"], given["crontab"], given["timezone"] or "UTC", given["at"])
     policies = {name: given[name] for name in POLICIES}

@@ -7,15 +7,16 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.health.queries import scores_body, viability_body
 from subsystems.kernel.errors import Refused
-from subsystems.kernel.words import TITLES
 from subsystems.s5_policy import queries, responding
 from subsystems.s5_policy.models import Emergency
 from vsm_site.dashboard.places import Place, in_system, operating
 from vsm_site.dashboard.reach import person
 from vsm_site.dashboard.views.pages import page, parameters_without
+from vsm_site.dashboard.words import TITLES
 
 PAGE_SIZE = 20
 
@@ -25,7 +26,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     """Explain every score: what it means, its value or why it is unknown, what it was made from."""
     body = scores_body(place.system)
     viability = viability_body(place.system)
-    titles = {"overall": "The whole", **{str(key): f"{key.upper()} {title}" for key, title in TITLES.items()}}
+    titles = {"overall": gettext("The whole"), **{str(key): f"{key.upper()} {title}" for key, title in TITLES.items()}}
     explained = [{**each, "parts": list(each["inputs"].items())} for each in body["scores"]]
     cards = [
         {

@@ -12,15 +12,18 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from subsystems.algedonic import lifecycle, queries, services
 from subsystems.algedonic.models import OPEN_STATES, Signal
 from subsystems.kernel.errors import Invalid, Refused
 from subsystems.messaging.channels import Party
 from subsystems.messaging.limits import RateLimited
+from subsystems.messaging.pressure import ChannelFull
 from subsystems.messaging.rejections import record_rejection
 from vsm_site.dashboard import journeys, nerve_queries
-from vsm_site.dashboard.nerve_forms import OPEN, SINCE, SignalFilter, SignalForm
+from vsm_site.dashboard.lists import SIGNALS
+from vsm_site.dashboard.nerve_forms import OPEN, SignalFilter, SignalForm
 from vsm_site.dashboard.places import Place, find_place, in_system, operating, refuse_readers
 from vsm_site.dashboard.reach import person, reach_of, whole_reach
 from vsm_site.dashboard.views.pages import page, parameters_without
@@ -39,12 +42,14 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     """Show the open signals live, those on record in pages, and how the lane and the channels do."""
     wanted = SignalFilter(request.GET, place)
     valid = wanted.is_valid()
-    found = _filtered(request, place, wanted) if valid else Signal.objects.none()
+    table = SIGNALS.read(request, without=() if valid and wanted.of else ("system",))
+    found = table.ordered(_filtered(request, place, wanted)) if valid else Signal.objects.none()
     return page(
         request,
         place,
         "dashboard/signals.html",
-        status=200 if valid else 400,
+        status=200 if valid and not table.mistakes else 400,
+        table=table,
         filter=wanted,
         signals=Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
         parameters=parameters_without(request, "page"),
@@ -90,8 +95,8 @@ def add(request: HttpRequest, place: Place) -> HttpResponse:
         now = timezone.now()
         signal = _raised(place, form, now) if form.is_valid() else None
         if signal is not None:
-            known = "The same pain is open already: it counts once more." if signal.raised_at < now else ""
-            messages.success(request, known or "The signal is raised.")
+            known = gettext("The same pain is open already: it counts once more.") if signal.raised_at < now else ""
+            messages.success(request, known or gettext("The signal is raised."))
             return redirect(f"{reverse('dashboard:signal', args=[signal.pk])}{place.query}")
     return page(request, place, "dashboard/signal_add.html", form=form, status=400 if form.is_bound else 200)
 
@@ -127,9 +132,11 @@ def _filtered(request: HttpRequest, place: Place, wanted: SignalFilter) -> Query
     found = queries.signals().filter(reach_of(request, place, wanted.of).condition())
     if state := given["state"]:
         found = found.filter(state__in=OPEN_STATES if state == OPEN else [state])
-    exact = {name: given[name] for name in ("severity", "type") if given[name]}
-    if since := given["since"]:
-        exact["raised_at__gte"] = timezone.now() - SINCE[since]
+    exact: dict[str, Any] = {name: given[name] for name in ("severity", "type") if given[name]}
+    if given["since"]:
+        exact["raised_at__gte"] = given["since"]
+    if given["until"]:
+        exact["raised_at__lte"] = given["until"]
     if text := given["q"]:
         found = found.filter(Q(source__icontains=text) | Q(description__icontains=text))
     return found.filter(**exact)
@@ -141,12 +148,14 @@ def _raised(place: Place, form: SignalForm, now: datetime) -> Signal | None:
     try:
         signal = services.raise_signal(system_id=place.system.pk, origin=Party.OPERATOR, at=now, **given)
     except Refused as error:
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited | ChannelFull):
             record_rejection(error)
         form.take(error)
         return None
     if signal is None:
-        form.add_error("intensity", "This is too faint to be felt: nothing was raised. Name a severity to be heard.")
+        form.add_error(
+            "intensity", gettext("This is too faint to be felt: nothing was raised. Name a severity to be heard.")
+        )
     return signal
 
 
@@ -160,4 +169,4 @@ def _number(text: str) -> float | None:
     try:
         return float(text) if text.strip() else None
     except ValueError:
-        raise Invalid("An intensity is a number from 0 to 1.", field="intensity") from None
+        raise Invalid(gettext("An intensity is a number from 0 to 1."), field="intensity") from None

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from subsystems.kernel.errors import Refused
 from subsystems.s1_operations.adapters.celery_control import FleetUnreachable
@@ -24,6 +25,7 @@ from subsystems.s3_control.models import Action, StandingOrder
 from subsystems.s3_control.previews import Situation, situation
 from subsystems.s3_control.queries import action_body
 from vsm_site.dashboard import journeys, schema_fields
+from vsm_site.dashboard.lists import ACTIONS
 from vsm_site.dashboard.nerve_forms import ActionFilter
 from vsm_site.dashboard.places import Place, find_place, in_system, operating
 from vsm_site.dashboard.reach import person, reach_of, whole_reach
@@ -74,13 +76,15 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     wanted = ActionFilter(request.GET, place)
     valid = wanted.is_valid()
     reach = reach_of(request, place, wanted.of if valid else "")
-    rows = wanted.applied(Action.objects.filter(reach.condition())) if valid else Action.objects.none()
+    table = ACTIONS.read(request)
+    rows = table.ordered(wanted.applied(Action.objects.filter(reach.condition()))) if valid else Action.objects.none()
     parameters = parameters_without(request, "page")
     return page(
         request,
         place,
         "dashboard/actions.html",
-        status=200 if valid else 400,
+        status=200 if valid and not table.mistakes else 400,
+        table=table,
         filter=wanted,
         actions=Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
         orders=_orders(StandingOrder.objects.filter(reach.condition("fleet__system_id"))),
@@ -138,7 +142,7 @@ def _follow(request: HttpRequest, place: Place, action: Action, verb: Any) -> Ht
         messages.error(request, error.detail)
         done = action
     except (FleetUnreachable, CannotOpen) as error:
-        messages.error(request, f"The broker does not answer: {error}")
+        messages.error(request, gettext("The broker does not answer: {error}").format(error=error))
         done = action
     return redirect(f"{reverse('dashboard:action', args=[done.pk])}{place.query}")
 

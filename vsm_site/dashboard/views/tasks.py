@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from subsystems.kernel import triggerable
 from subsystems.kernel.errors import NotListed, Refused
@@ -41,7 +42,11 @@ def trigger(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     try:
         entry = triggerable.find(name)
         if not triggerable_by(request.user)(entry):
-            raise PermissionDenied(f"{name} acts on every system: it takes {entry.scope!r} in the root system.")
+            raise PermissionDenied(
+                gettext("{name} acts on every system: it takes {scope!r} in the root system.").format(
+                    name=name, scope=entry.scope
+                )
+            )
         arguments = schema_fields.arguments(schema_fields.fields(entry.schema()), request.POST.dict())
         services.trigger(name, arguments, by=request.user)
     except NotListed as error:

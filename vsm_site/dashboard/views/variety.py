@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from subsystems.kernel.errors import Refused
-from subsystems.variety.queries import policy, variety_body
-from subsystems.variety.services import judge_by
-from vsm_site.dashboard import queries
-from vsm_site.dashboard.places import Place, in_system, refuse_readers
-from vsm_site.dashboard.variety_forms import PolicyForm
-from vsm_site.dashboard.views.overview import RANGES
+from subsystems.kernel.errors import Invalid
+from subsystems.variety.queries import variety_body
+from vsm_site.dashboard import queries, time_ranges
+from vsm_site.dashboard.places import Place, in_system
+from vsm_site.dashboard.time_ranges import read_span
 from vsm_site.dashboard.views.pages import page
 
 
 @in_system
 def index(request: HttpRequest, place: Place) -> HttpResponse:
-    """Show the three-way panel, live, and what it is judged by; change that."""
-    if request.method != "POST":
-        return _shown(request, place, PolicyForm(policy(place.system)))
-    refuse_readers(place)
-    form = PolicyForm(policy(place.system), request.POST)
-    if form.is_valid():
-        try:
-            judge_by(place.system, form.wanted(), actor=request.user.get_username())
-        except Refused as error:
-            form.take(error)
-        else:
-            messages.success(request, "The next reading is judged by this.")
-            return redirect(f"/dashboard/variety/{place.query}")
-    return _shown(request, place, form, status=400)
-
-
-def _shown(request: HttpRequest, place: Place, form: PolicyForm, *, status: int = 200) -> HttpResponse:
-    return page(
-        request,
-        place,
-        "dashboard/variety.html",
-        status=status,
-        ranges=list(RANGES),
-        form=form,
-        script={"variety": variety_body(place.system)},
-    )
+    """Show the three-way panel, live."""
+    script = {"variety": variety_body(place.system), **time_ranges.script()}
+    return page(request, place, "dashboard/variety.html", script=script)
 
 
 @in_system
 def history(request: HttpRequest, place: Place) -> HttpResponse:
     """Answer the three varieties over a range."""
-    seconds = RANGES.get(request.GET.get("range", "1h"))
-    if seconds is None:
-        raise Http404("There is no such history.")
-    return JsonResponse(queries.variety_history(place.system, seconds))
+    try:
+        span = read_span(request.GET.dict())
+    except Invalid as error:
+        return JsonResponse({"detail": error.detail, "field": error.field}, status=400)
+    return JsonResponse(queries.variety_history(place.system, span.start, span.end))

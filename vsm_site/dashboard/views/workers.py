@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from subsystems.fleets import topology, worker_queries
 from subsystems.fleets.detectors.base import seconds_text
@@ -43,7 +44,7 @@ def workers(request: HttpRequest, place: Place) -> HttpResponse:
         except Refused as error:
             form.take(error)
         else:
-            messages.success(request, "Declared: from now on fewer are found missing.")
+            messages.success(request, gettext("Declared: from now on fewer are found missing."))
             return redirect(f"/dashboard/workers/{place.query}")
     return _workers(request, place, form=form, status=400)
 
@@ -102,7 +103,12 @@ def declare_present(request: HttpRequest, place: Place, pk: int) -> HttpResponse
     fleet = get_object_or_404(Fleet, pk=pk, system=place.system)
     try:
         n = len(topology.declare_present(fleet, now=timezone.now()))
-        messages.success(request, f"Declared what is here now of {fleet.name}: {n} {'row' if n == 1 else 'rows'}.")
+        messages.success(
+            request,
+            ngettext(
+                "Declared what is here now of {name}: {n} row.", "Declared what is here now of {name}: {n} rows.", n
+            ).format(name=fleet.name, n=n),
+        )
     except Refused as error:
         messages.error(request, error.detail)
     return redirect(f"/dashboard/workers/{place.query}")
@@ -112,7 +118,7 @@ def declare_present(request: HttpRequest, place: Place, pk: int) -> HttpResponse
 def undeclare(request: HttpRequest, place: Place, pk: int) -> HttpResponse:
     """Forget a declaration."""
     get_object_or_404(ExpectedWorkers, pk=pk, fleet__system=place.system).delete()
-    messages.success(request, "Nobody is expected there any more.")
+    messages.success(request, gettext("Nobody is expected there any more."))
     return redirect(f"/dashboard/workers/{place.query}")
 
 

@@ -1,12 +1,12 @@
 // One alert: its picture, and a story that follows what happens; the comment being typed stays.
 import { config, withSystem } from "./config.js";
 import { setText } from "./dom.js";
-import { Live } from "./live.js";
+import { live } from "./here.js";
 import { showPicture } from "./alert_picture.js";
 import { post, postJson } from "./post.js";
 import { askQuiet } from "./quiet.js";
-import { refreshing } from "./refresh.js";
-import { showStrip } from "./strip.js";
+import { following } from "./following.js";
+import { t } from "./text.js";
 
 const EVERY_MS = 15000;
 const id = String(config.alert.id);
@@ -14,21 +14,20 @@ const verbs = document.getElementById("verbs");
 const error = document.getElementById("verb-error");
 const comment = document.getElementById("comment");
 const said = document.getElementById("said");
-const again = refreshing("story");
-const live = new Live();
+const again = following("story");
 const chosen = (name) => document.getElementById(name).value;
 const api = (verb, body = {}) => postJson(`/api/v1/alerts/${id}/${verb}/`, body);
 
 // Each verb: what it sends, and what is said once it is done.
 const DOING = {
-  acknowledge: [() => api("acknowledge", { comment: comment.value }), "Acknowledged."],
-  unacknowledge: [() => api("unacknowledge"), "Given back."],
-  resolve: [() => api("resolve", { comment: comment.value }), "Resolved."],
-  "false-alarm": [() => api("resolve", { comment: comment.value, false_alarm: true }), "Called a false alarm."],
-  comment: [() => api("comments", { text: comment.value }), "Noted."],
-  snooze: [() => api("snooze", { seconds: Number(chosen("snooze-for")) * 60 }), "Snoozed."],
-  unsnooze: [() => api("unsnooze"), "Woken."],
-  assign: [() => api("assign", { to: chosen("assign-to") || null }), "Assigned."],
+  acknowledge: [() => api("acknowledge", { comment: comment.value }), t("Acknowledged.")],
+  unacknowledge: [() => api("unacknowledge"), t("Given back.")],
+  resolve: [() => api("resolve", { comment: comment.value }), t("Resolved.")],
+  "false-alarm": [() => api("resolve", { comment: comment.value, false_alarm: true }), t("Called a false alarm.")],
+  comment: [() => api("comments", { text: comment.value }), t("Noted.")],
+  snooze: [() => api("snooze", { seconds: Number(chosen("snooze-for")) * 60 }), t("Snoozed.")],
+  unsnooze: [() => api("unsnooze"), t("Woken.")],
+  assign: [() => api("assign", { to: chosen("assign-to") || null }), t("Assigned.")],
 };
 
 // Which verbs mean something in the state that the alert is in.
@@ -51,10 +50,10 @@ function show(alert) {
 }
 
 function silence() {
-  askQuiet("This alert, whatever its severity becomes.", async (fields) => {
+  askQuiet(t("This alert, whatever its severity becomes."), async (fields) => {
     const { refused } = await post(withSystem("/dashboard/alerts/silence/"), { ids: id, ...fields });
     if (refused.length) throw new Error(refused[0].detail);
-    setText(said, "Silenced.");
+    setText(said, t("Silenced."));
     again();
   });
 }
@@ -83,7 +82,6 @@ live.on("alert", ({ key, body }) => {
   show(body);
   again();
 });
-showStrip(live);
 show(config.alert);
 
 if (config.picture) {

@@ -3,6 +3,7 @@ import { withSystem } from "./config.js";
 import { Chart } from "./charts.js";
 import { el } from "./dom.js";
 import { getJson } from "./post.js";
+import { t } from "./text.js";
 
 const MOST_LINES = 3;
 
@@ -25,7 +26,7 @@ export function showPicture(box, picture) {
       const answer = await getJson(withSystem("/api/v1/query/", asked));
       draw(answer.series.filter((line) => isOf(line, picture.labels)).slice(0, MOST_LINES), to);
     } catch (problem) {
-      nothing(`No picture: ${problem.message}`);
+      nothing(t("No picture: {message}", { message: problem.message }));
     }
   }
 
@@ -37,7 +38,7 @@ export function showPicture(box, picture) {
   }
 
   function draw(lines, to) {
-    if (!lines.some((line) => line.points.length)) return nothing("What was measured then is not kept any more, or nothing was.");
+    if (!lines.some((line) => line.points.length)) return nothing(t("What was measured then is not kept any more, or nothing was."));
     const names = [...lines.map((line) => [line.source, ...Object.values(line.labels)].join(" ")), ...picture.limits.map(([name]) => name)];
     if (drawn !== names.join("\n")) {
       chart?.destroy();

@@ -5,20 +5,21 @@ import { el, keyed, setClass, setText } from "./dom.js";
 import { clock, duration, epoch, metricValue } from "./format.js";
 import { post } from "./post.js";
 import { askQuiet } from "./quiet.js";
+import { t } from "./text.js";
 
 const RANK = { critical: 0, warning: 1, info: 2 };
 
 // Of all, or of those that *only* lets through.
-export function showAlerts(live, box, count, { only = () => true, none: words = "Nothing is firing. " } = {}) {
+export function showAlerts(live, box, count, { only = () => true, none: words = `${t("Nothing is firing.")} ` } = {}) {
   const list = el("div", { class: "alert-list" });
   const none = el("p", { class: "empty" }, words, " ");
-  if (config.mayOperate) none.append(el("a", { href: withSystem("/dashboard/alerts/rules/add/") }, "Write a rule"), " to be told when something should be.");
+  if (config.mayOperate) none.append(el("a", { href: withSystem("/dashboard/alerts/rules/add/") }, t("Write a rule")), ` ${t("to be told when something should be.")}`);
 
   return function draw() {
     if (live.seq === null) return;
     const alerts = [...live.data.alerts.values()].filter(only).sort(byUrgency);
     const firing = alerts.filter((alert) => alert.state === "firing").length;
-    setText(count, alerts.length ? `${firing} firing, ${alerts.length - firing} pending` : "");
+    setText(count, alerts.length ? t("{firing} firing, {pending} pending", { firing, pending: alerts.length - firing }) : "");
     const wanted = alerts.length ? list : none;
     if (box.firstElementChild !== wanted) box.replaceChildren(wanted);
     keyed(list, alerts, (alert) => alert.id, make, (node, alert) => update(node, alert, live));
@@ -41,20 +42,20 @@ function make(alert) {
 
 function actions(node, id) {
   const button = (verb, word) => el("button", { type: "button", "data-verb": verb, onclick: (event) => act(node, event.currentTarget, `/dashboard/alerts/${id}/${verb}/`) }, word);
-  const quiet = document.getElementById("quiet") ? el("button", { type: "button", onclick: () => silence(node, id) }, "Silence…") : null;
-  return el("div", { class: "actions" }, button("acknowledge", "Acknowledge"), quiet ?? "", button("resolve", "Resolve"));
+  const quiet = document.getElementById("quiet") ? el("button", { type: "button", onclick: () => silence(node, id) }, t("Silence…")) : null;
+  return el("div", { class: "actions" }, button("acknowledge", t("Acknowledge")), quiet ?? "", button("resolve", t("Resolve")));
 }
 
 // What is over leaves the list: whoever works by keyboard goes on beside it.
 function leave(node) {
   const said = document.getElementById("said");
-  if (said) setText(said, `${node.querySelector(".alert-title").textContent} is resolved.`);
+  if (said) setText(said, t("{title} is resolved.", { title: node.querySelector(".alert-title").textContent }));
   const beside = (node.nextElementSibling ?? node.previousElementSibling)?.querySelector(".alert-title") ?? said;
   if (node.contains(document.activeElement)) beside?.focus();
 }
 
 function silence(node, id) {
-  askQuiet("This alert, whatever its severity becomes; that it is over stays told.", async (fields) => {
+  askQuiet(t("This alert, whatever its severity becomes; that it is over stays told."), async (fields) => {
     const outcome = await post(withSystem("/dashboard/alerts/silence/"), [["ids", id], ...Object.entries(fields)]);
     const refused = outcome.refused[0]?.detail;
     setText(node.querySelector(".alert-quiet"), refused ?? "silenced");
@@ -80,14 +81,14 @@ function update(node, alert, live) {
   setBadge(node.querySelector(".badge"), alert.severity, "severity-");
   setText(node.querySelector(".alert-title"), alert.title);
   const metric = alert.metric ?? "";
-  const value = alert.value === null ? "no value" : metricValue(metric, alert.value);
-  const limit = alert.threshold === null || alert.threshold === undefined ? "" : ` (limit ${metricValue(metric, alert.threshold)})`;
+  const value = alert.value === null ? t("no value") : metricValue(metric, alert.value);
+  const limit = alert.threshold === null || alert.threshold === undefined ? "" : ` ${t("(limit {threshold})", { threshold: metricValue(metric, alert.threshold) })}`;
   setText(node.querySelector(".alert-what"), `${alert.subject}: ${value}${limit}`);
   const since = epoch(alert.state === "firing" ? alert.fired_at : alert.pending_at);
-  const by = alert.acknowledged_by ? ` · acknowledged by ${alert.acknowledged_by}` : alert.acknowledged_at ? " · acknowledged" : "";
-  const told = alert.suppressed ? ` · not told (${alert.suppressed.replaceAll("_", " ")})` : "";
-  const silent = alert.no_data_since ? ` · no data since ${clock(alert.no_data_since)}` : "";
-  const repeats = alert.repeats ? ` · ${alert.repeats} times before` : "";
+  const by = alert.acknowledged_by ? ` · ${t("acknowledged by {acknowledged_by}", { acknowledged_by: alert.acknowledged_by })}` : alert.acknowledged_at ? ` · ${t("acknowledged")}` : "";
+  const told = alert.suppressed ? ` · ${t("not told ({suppressed})", { suppressed: alert.suppressed.replaceAll("_", " ") })}` : "";
+  const silent = alert.no_data_since ? ` · ${t("no data since {no_data_since}", { no_data_since: clock(alert.no_data_since) })}` : "";
+  const repeats = alert.repeats ? ` · ${t("{repeats} times before", { repeats: alert.repeats })}` : "";
   setText(node.querySelector(".alert-state"), `${alert.state}${since === null ? "" : ` for ${duration(Math.max(1, live.now() - since))}`}${by}${told}${silent}${repeats}`);
   const acknowledge = node.querySelector("[data-verb=acknowledge]");
   if (acknowledge) acknowledge.hidden = Boolean(alert.acknowledged_at);

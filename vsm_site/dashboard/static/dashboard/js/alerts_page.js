@@ -4,16 +4,15 @@ import { config, withSystem } from "./config.js";
 import { perFrame, setText } from "./dom.js";
 import { following } from "./following.js";
 import { metricValue } from "./format.js";
-import { keysAreOn, listenForKeys, rowOf, switchKeys } from "./alert_keys.js";
-import { Live } from "./live.js";
+import { listenForKeys, rowOf } from "./alert_keys.js";
+import { live } from "./here.js";
 import { post } from "./post.js";
 import { askQuiet } from "./quiet.js";
-import { showStrip } from "./strip.js";
+import { t, tn } from "./text.js";
 
 const box = document.getElementById("record");
 const error = document.getElementById("list-error");
 const said = document.getElementById("said");
-const help = document.getElementById("keys");
 const button = (name) => document.querySelector(`[data-do=${name}]`);
 const listAgain = following("record", { part: "rows" });
 const known = new Map();
@@ -54,7 +53,7 @@ function pickAll() {
 
 function tellPicked() {
   showPicked();
-  setText(said, picked.size ? `${picked.size} selected` : "");
+  setText(said, picked.size ? t("{count} selected", { count: picked.size }) : "");
 }
 
 box.addEventListener("change", (event) => {
@@ -74,18 +73,14 @@ function withIds(ids, fields = {}) {
   return [...ids.map((id) => ["ids", id]), ...Object.entries(fields)];
 }
 
-function count(number, word) {
-  return number === 1 ? `1 alert ${word}` : `${number} alerts ${word}`;
-}
-
-function done(outcome, word, takeBack) {
+function done(outcome, sentence, takeBack) {
   error.hidden = outcome.refused.length === 0;
   setText(error, outcome.refused.slice(0, 3).map((one) => one.detail).join(" "));
   undo = outcome.done.length ? takeBack : null;
   button("undo").hidden = !undo;
   picked.clear();
   showPicked();
-  setText(said, `${count(outcome.done.length, word)}.${undo ? " Press z to undo." : ""}`);
+  setText(said, `${sentence(outcome.done.length)}${undo ? ` ${t("Press z to undo.")}` : ""}`);
   listAgain();
 }
 
@@ -101,49 +96,43 @@ async function attempt(act) {
 
 function acknowledge(row) {
   const ids = chosen(row);
-  if (!ids.length) return setText(said, "No open alert is selected.");
+  if (!ids.length) return setText(said, t("No open alert is selected."));
   return attempt(async () => {
     const outcome = await post(withSystem("/dashboard/alerts/acknowledge/"), withIds(ids));
-    done(outcome, "acknowledged", () => post(withSystem("/dashboard/alerts/take-back/"), withIds(outcome.done)));
+    done(outcome, (n) => tn("{n} alert acknowledged.", "{n} alerts acknowledged.", n), () => post(withSystem("/dashboard/alerts/take-back/"), withIds(outcome.done)));
   });
 }
 
 function silence(row) {
   const ids = chosen(row);
-  if (!ids.length) return setText(said, "No open alert is selected.");
-  const what = `${count(ids.length, "")}, whatever its severity becomes; what is over stays told.`.replace(" ,", ",");
+  if (!ids.length) return setText(said, t("No open alert is selected."));
+  const what = tn("{n} alert, whatever its severity becomes; what is over stays told.", "{n} alerts, whatever its severity becomes; what is over stays told.", ids.length);
   askQuiet(what, async (fields) => {
     const outcome = await post(withSystem("/dashboard/alerts/silence/"), withIds(ids, fields));
-    done(outcome, "silenced", () => post(withSystem("/dashboard/alerts/end-silences/"), withIds(outcome.silences)));
+    done(outcome, (n) => tn("{n} alert silenced.", "{n} alerts silenced.", n), () => post(withSystem("/dashboard/alerts/end-silences/"), withIds(outcome.silences)));
   });
   return null;
 }
 
 function resolve(row) {
   const ids = chosen(row);
-  if (!ids.length) return setText(said, "No open alert is selected.");
-  return attempt(async () => done(await post(withSystem("/dashboard/alerts/resolve/"), withIds(ids)), "resolved", null));
+  if (!ids.length) return setText(said, t("No open alert is selected."));
+  return attempt(async () => done(await post(withSystem("/dashboard/alerts/resolve/"), withIds(ids)), (n) => tn("{n} alert resolved.", "{n} alerts resolved.", n), null));
 }
 
 function takeBack() {
-  if (!undo) return setText(said, "There is nothing to undo.");
+  if (!undo) return setText(said, t("There is nothing to undo."));
   const back = undo;
   undo = null;
   button("undo").hidden = true;
   return attempt(async () => {
     const outcome = await back();
-    setText(said, `Undone: ${outcome.done.length}.`);
+    setText(said, t("Undone: {done}.", { done: outcome.done.length }));
     listAgain();
   });
 }
 
-function showHelp() {
-  document.getElementById("keys-on").checked = keysAreOn();
-  help.showModal();
-}
-
-document.getElementById("keys-on").addEventListener("change", (event) => switchKeys(event.target.checked));
-const verbs = { "?": showHelp };
+const verbs = {};
 if (config.mayOperate) {
   Object.assign(verbs, { x: (row) => { pick(row); tellPicked(); }, X: pickAll, a: acknowledge, s: silence, r: resolve, z: takeBack });
   button("acknowledge").addEventListener("click", () => acknowledge(null));
@@ -151,7 +140,6 @@ if (config.mayOperate) {
   button("resolve").addEventListener("click", () => resolve(null));
   button("undo").addEventListener("click", takeBack);
 }
-button("help").addEventListener("click", showHelp);
 listenForKeys(box, verbs);
 box.addEventListener("refreshed", showPicked);
 
@@ -169,21 +157,14 @@ function showValue(key, alert) {
   if (value && alert && alert.value !== null) setText(value, ` · ${metricValue(alert.metric ?? "", alert.value)}`);
 }
 
-const live = new Live();
 const countSoon = perFrame(() => {
-  const alerts = [...live.data.alerts.values()];
-  const pending = alerts.filter((alert) => alert.state === "pending").length;
-  setText(document.getElementById("alert-count"), alerts.length ? `${alerts.length - pending} firing, ${pending} pending` : "none is open");
+  const { all, states } = live.data.totals?.alerts ?? { all: 0, states: {} };
+  const pending = states.pending ?? 0;
+  setText(document.getElementById("alert-count"), all ? t("{firing} firing, {pending} pending", { firing: all - pending, pending }) : t("none is open"));
 });
-showStrip(live);
 live.on("update", countSoon);
-live.on("snapshot", () => {
-  let news = 0;
-  live.data.alerts.forEach((alert, key) => { news += moved(key, alert); });
-  if (news) listAgain(); // what was missed before the connection
-});
+live.on("snapshot", () => live.data.alerts.forEach((alert, key) => moved(key, alert)));
 live.on("alert", ({ key, body }) => {
   if (moved(key, body)) listAgain();
   else showValue(key, body);
 });
-document.addEventListener("visibilitychange", () => document.hidden || listAgain());

@@ -1,4 +1,5 @@
 // A forecast beside what was measured: its mean and its two intervals, as columns that a chart with bands draws.
+import { t } from "./text.js";
 const LINES = ["mean", "low80", "high80", "low95", "high95"];
 
 // Returns *data* ([times, values, …]) with the five lines of *forecast* after it; without a forecast they are empty.
@@ -9,7 +10,7 @@ export function withBands(data, forecast) {
 
 // What is said of a forecast in a few words.
 export function worth({ used, best, skill, compared, judged }) {
-  if (used === "naive") return "naive: nothing tried was better than that it stays as it is";
-  const tested = `${best}; back-test ${Math.round(100 * skill)} % less wrong than naive (n = ${compared})`;
-  return judged.skill === null ? tested : `${tested}; since then ${Math.round(100 * judged.skill)} % (n = ${judged.values})`;
+  if (used === "naive") return t("naive: nothing tried was better than that it stays as it is");
+  const tested = t("{best}; back-test {percent} % less wrong than naive (n = {compared})", { best, percent: Math.round(100 * skill), compared });
+  return judged.skill === null ? tested : t("{tested}; since then {percent} % (n = {values})", { tested, percent: Math.round(100 * judged.skill), values: judged.values });
 }

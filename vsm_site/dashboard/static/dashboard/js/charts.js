@@ -1,20 +1,29 @@
 // uPlot in this house's colours. uPlot itself is vendored and loaded as a plain script before the modules.
-import { metricValue } from "./format.js";
+import { axisValues, metricValue } from "./format.js";
+import { day, minute, second, zoned } from "./zone.js";
 
-const LINES = ["--chart-1", "--chart-2", "--chart-3", "--chart-4"];
+export const LINES = ["--chart-1", "--chart-2", "--chart-3", "--chart-4"];
 const HEIGHT = 170;
 const BOUNDS = ["forecast", "low80", "high80", "low95", "high95"];
 const charts = new Set();
 
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// A token may differ by theme: only a property in use says which of its two colours holds now.
+const probe = document.createElement("span");
+probe.hidden = true;
+document.body.append(probe);
+
+export function colour(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
 }
 
 export class Chart {
   // *marks* are moments with a word each, drawn across. With *bands* five more columns follow those of the names: the
   // mean of a forecast, and the ends of its intervals of 80 and 95 %.
-  constructor(box, metric, names, range, marks = [], { bands = false } = {}) {
-    Object.assign(this, { box, metric, names, range, marks, bands });
+  // *right* are the indexes of lines with an axis of their own, in the unit of *rightMetric*; *zoom* is told of a stretch
+  // that was dragged over.
+  constructor(box, metric, names, range, marks = [], { bands = false, right = new Set(), rightMetric = metric, zoom = null, height = HEIGHT } = {}) {
+    Object.assign(this, { box, metric, names, range, marks, bands, right, rightMetric, zoom, height });
     this.data = [[], ...names.map(() => []), ...(bands ? BOUNDS : []).map(() => [])];
     this.sizes = new ResizeObserver(() => this.fit());
     this.sizes.observe(box);
@@ -30,17 +39,23 @@ export class Chart {
     const axis = { stroke: text, grid, ticks: grid, font: "11px system-ui, sans-serif" };
     this.plot = new window.uPlot({
       width: Math.max(80, this.box.clientWidth),
-      height: HEIGHT,
+      height: this.height,
+      tzDate: zoned,
       legend: { live: true },
-      hooks: this.marks.length ? { draw: [(plot) => this.mark(plot)] } : {},
-      cursor: { drag: { x: false, y: false }, y: false },
-      scales: { x: { time: true }, y: this.range ? { range: this.range } : { range: (_, low, high) => spread(low, high) } },
-      axes: [{ ...axis, ...time }, { ...axis, size: 72, values: (_, ticks) => ticks.map((tick) => metricValue(this.metric, tick)) }],
+      hooks: {
+        ...(this.marks.length ? { draw: [(plot) => this.mark(plot)] } : {}),
+        ...(this.zoom ? { setSelect: [(plot) => this.dragged(plot)] } : {}),
+      },
+      cursor: { drag: { x: Boolean(this.zoom), y: false, setScale: false }, y: false },
+      scales: { x: { time: true }, y: this.range ? { range: this.range } : { range: (_, low, high) => spread(low, high) }, ...(this.right.size ? { right: { range: (_, low, high) => spread(low, high) } } : {}) },
+      axes: [{ ...axis, ...time }, { ...axis, size: 72, values: (_, ticks) => axisValues(this.metric, ticks) },
+        ...(this.right.size ? [{ ...axis, scale: "right", side: 1, size: 72, grid: { show: false }, values: (_, ticks) => axisValues(this.rightMetric, ticks) }] : [])],
       series: [
         { label: "at", value: (_, at) => (at === null ? "–" : stamp(at, 1)) },
         ...this.names.map((name, index) => ({
           label: name, stroke: colour(LINES[index % LINES.length]), width: 1.5, spanGaps: false, points: { show: (_, __, low, high) => high - low < 3, size: 5 },
-          dash: index ? [6, 2 + index * 2] : undefined, value: (_, value) => metricValue(this.metric, value),
+          dash: index ? [6, 2 + (index % 6) * 2] : undefined, scale: this.right.has(index) ? "right" : "y",
+          value: (_, value) => metricValue(this.right.has(index) ? this.rightMetric : this.metric, value),
         })),
         ...this.forecastLines(),
       ],
@@ -77,9 +92,17 @@ export class Chart {
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
       ctx.textAlign = x > bbox.left + bbox.width * 0.8 ? "right" : "left";
-      ctx.fillText(word, x + (ctx.textAlign === "left" ? 4 : -4), bbox.top + (12 + index * 13) * devicePixelRatio);
+      ctx.fillText(word, x + (ctx.textAlign === "left" ? 4 : -4), bbox.top + (12 + (index % 8) * 13) * devicePixelRatio);
     });
     ctx.restore();
+  }
+
+  dragged(plot) {
+    const { left, width } = plot.select;
+    if (width < 5) return;
+    const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.zoom(from, to);
   }
 
   set(data) {
@@ -93,7 +116,7 @@ export class Chart {
 
   fit() {
     const width = Math.max(80, this.box.clientWidth);
-    if (Math.abs(width - this.plot.width) > 1) this.plot.setSize({ width, height: HEIGHT });
+    if (Math.abs(width - this.plot.width) > 1) this.plot.setSize({ width, height: this.height });
   }
 
   destroy() {
@@ -103,20 +126,17 @@ export class Chart {
   }
 }
 
-// Local time as hours and minutes, with the day where ticks are days apart.
+// Hours and minutes, or the day where ticks are days apart.
 function stamp(at, step) {
-  const two = (number) => String(number).padStart(2, "0");
-  const date = new Date(at * 1000);
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  const minute = `${two(date.getHours())}:${two(date.getMinutes())}`;
-  if (step >= 43200) return day;
-  return step < 60 ? `${minute}:${two(date.getSeconds())}` : minute;
+  if (step >= 43200) return day(at);
+  return step < 60 ? second(at) : minute(at);
 }
 
-// A line that does not move needs room above and below; one that starts at zero or more never shows less than zero.
+// A line that does not move needs room above and below, and so does one that only trembles: its steps would be numbers
+// that nobody can read. One that starts at zero or more never shows less than zero.
 function spread(low, high) {
   if (low === null || high === null) return [0, 1];
-  const room = high === low ? Math.abs(high) * 0.1 || 1 : (high - low) * 0.1;
+  const room = high - low <= Math.abs(high) * 1e-6 ? Math.abs(high) * 0.1 || 1 : (high - low) * 0.1;
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 }
 

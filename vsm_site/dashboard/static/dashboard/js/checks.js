@@ -1,12 +1,10 @@
 // Checks: how they stand is asked for again with every tick of the platform, by which silence is judged too.
 import { setText } from "./dom.js";
-import { Live } from "./live.js";
-import { refreshing } from "./refresh.js";
-import { showStrip } from "./strip.js";
+import { live } from "./here.js";
+import { following } from "./following.js";
+import { t } from "./text.js";
 
-const live = new Live();
-const again = refreshing("live");
-showStrip(live);
+const again = following("live");
 live.on("tick", () => document.hidden || again());
 
 document.getElementById("copy")?.addEventListener("click", async () => {
@@ -14,8 +12,8 @@ document.getElementById("copy")?.addEventListener("click", async () => {
   field.select();
   try {
     await navigator.clipboard.writeText(field.value);
-    setText(document.getElementById("copied"), "Copied.");
+    setText(document.getElementById("copied"), t("Copied."));
   } catch {
-    setText(document.getElementById("copied"), "Selected: copy it with your keyboard.");
+    setText(document.getElementById("copied"), t("Selected: copy it with your keyboard."));
   }
 });

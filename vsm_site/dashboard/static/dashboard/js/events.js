@@ -4,6 +4,7 @@ import { badge } from "./badge.js";
 import { el, setText } from "./dom.js";
 import { ago, epoch } from "./format.js";
 import { getJson } from "./post.js";
+import { t } from "./text.js";
 
 const BUSY_MS = 700;
 const IDLE_MS = 5000;
@@ -18,17 +19,17 @@ function show(chain) {
   shown = text;
   const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
   box.replaceChildren(el("p", {}, verdict(chain)), el("dl", { class: "fact-row" },
-    fact("Head", `event ${chain.head.toLocaleString("en")}`), fact("Waiting for their place", chain.pending.toLocaleString("en")),
-    fact("Signed up to", chain.checkpoint ? `event ${chain.checkpoint.toLocaleString("en")}` : "nothing yet")));
+    fact(t("Head"), t("event {position}", { position: chain.head.toLocaleString("en") })), fact(t("Waiting for their place"), chain.pending.toLocaleString("en")),
+    fact(t("Signed up to"), chain.checkpoint ? t("event {position}", { position: chain.checkpoint.toLocaleString("en") }) : t("nothing yet"))));
 }
 
 function verdict({ now, verifying, last }) {
-  if (verifying) return said("unknown", "Being verified…");
-  if (!last) return said("unknown", "Not verified yet");
+  if (verifying) return said("unknown", t("Being verified…"));
+  if (!last) return said("unknown", t("Not verified yet"));
   const when = `${ago(Math.max(0, epoch(now) - epoch(last.at)))}${last.by ? ` by ${last.by}` : ""}`;
-  if (last.error) return said("degraded", `Could not be verified ${when}: ${last.error}`);
-  if (last.ok) return said("healthy", `Whole: ${last.checked.toLocaleString("en")} events verified ${when}`);
-  return said("unhealthy", `Broken at event ${last.first_bad_position}: ${last.findings} findings ${when}`);
+  if (last.error) return said("degraded", t("Could not be verified {when}: {error}", { when, error: last.error }));
+  if (last.ok) return said("healthy", t("Whole: {checked} events verified {when}", { checked: last.checked.toLocaleString("en"), when }));
+  return said("unhealthy", t("Broken at event {first_bad_position}: {findings} findings {when}", { first_bad_position: last.first_bad_position, findings: last.findings, when }));
 }
 
 function said(word, sentence) {

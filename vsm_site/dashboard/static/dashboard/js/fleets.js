@@ -1,26 +1,24 @@
 // The page of fleets: whether each broker answers, live.
-import { Live, answeredAt } from "./live.js";
+import { live } from "./here.js";
+import { answeredAt } from "./live.js";
 import { setText } from "./dom.js";
 import { ago } from "./format.js";
-import { showStrip } from "./strip.js";
+import { t, tn } from "./text.js";
 
-const live = new Live();
-showStrip(live);
-
-function counted(units, kind, word) {
-  const count = units.filter((unit) => unit.kind === kind).length;
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
+function counted(fleet, kind) {
+  const groups = live.data.totals?.units.groups ?? [];
+  return groups.filter((group) => group.fleet === fleet.name && group.kind === kind).reduce((sum, group) => sum + group.units, 0);
 }
 
 function draw() {
   for (const cell of document.querySelectorAll("[data-fleet]")) {
     const fleet = live.data.fleets.get(cell.dataset.fleet);
     if (!fleet) continue;
-    const units = [...live.data.units.values()].filter((unit) => unit.fleet === fleet.name);
-    const found = `${counted(units, "celery_worker", "worker")}, ${counted(units, "celery_queue", "queue")}`;
+    const workers = tn("{n} worker", "{n} workers", counted(fleet, "celery_worker"));
+    const found = `${workers}, ${tn("{n} queue", "{n} queues", counted(fleet, "celery_queue"))}`;
     const connected = answeredAt(live, fleet);
-    const state = fleet.last_error || (connected === null ? "not reached yet" : `answered ${ago(Math.max(0, live.now() - connected))}`);
-    setText(cell, fleet.enabled ? `${state} · ${found}` : "switched off");
+    const state = fleet.last_error || (connected === null ? t("not reached yet") : t("answered {when}", { when: ago(Math.max(0, live.now() - connected)) }));
+    setText(cell, fleet.enabled ? `${state} · ${found}` : t("switched off"));
   }
 }
 

@@ -1,4 +1,6 @@
 // Numbers and times as people read them.
+import { t } from "./text.js";
+import { second } from "./zone.js";
 
 export function epoch(value) {
   if (value === null || value === undefined) return null;
@@ -6,51 +8,67 @@ export function epoch(value) {
 }
 
 export function score(value, digits = 2) {
-  return value === null || value === undefined ? "unknown" : value.toFixed(digits);
+  return value === null || value === undefined ? t("unknown") : value.toFixed(digits);
 }
 
-export function short(value) {
+// Decimals that tell values *step* apart, of which there are *usual* at least.
+function decimals(step, usual) {
+  return step > 0 ? Math.min(9, Math.max(usual, Math.ceil(-Math.log10(step) - 1e-9))) : usual;
+}
+
+export function short(value, step = 0) {
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e5) return String(value);
-  if (size >= 1e9) return `${(value / 1e9).toFixed(1)} G`;
-  if (size >= 1e6) return `${(value / 1e6).toFixed(1)} M`;
-  if (size >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
+  for (const [unit, word] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (size >= Math.max(unit, 1e4)) return `${(value / unit).toFixed(decimals(step / unit, 1))} ${word}`;
+  if (step) return value.toFixed(decimals(step, 0));
   if (size >= 100) return value.toFixed(0);
   if (size >= 1) return value.toFixed(2);
   return value === 0 ? "0" : value.toPrecision(2);
 }
 
-function bytes(value) {
+function bytes(value, step = 0) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let index = 0;
   while (Math.abs(value) >= 1024 && index < units.length - 1) {
     value /= 1024;
+    step /= 1024;
     index += 1;
   }
-  return `${value < 10 && index > 0 ? value.toFixed(1) : Math.round(value)} ${units[index]}`;
+  return `${value.toFixed(decimals(step, value < 10 && index > 0 ? 1 : 0))} ${units[index]}`;
 }
 
-export function duration(seconds) {
+export function duration(seconds, step = 0) {
   const size = Math.abs(seconds);
-  if (size < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (size < 60) return `${Math.round(seconds)} s`;
-  if (size < 3600) return `${Math.floor(seconds / 60)} min`;
+  const rest = (unit, word) => (step && step < unit * 60 ? ` ${Math.floor((size % (unit * 60)) / unit)} ${word}` : "");
+  if (size < 1) return `${(seconds * 1000).toFixed(decimals(step * 1000, 0))} ms`;
+  if (size < 60) return `${seconds.toFixed(decimals(step, 0))} s`;
+  if (size < 3600) return `${Math.floor(seconds / 60)} min${rest(1, "s")}`;
   if (size < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86400)} d`;
+  return `${Math.floor(seconds / 86400)} d${step && step < 86400 ? ` ${Math.floor((size % 86400) / 3600)} h` : ""}`;
 }
 
-// A metric's value in the unit that its name ends in.
-export function metricValue(metric, value) {
+// A metric's value in the unit that its name ends in; with *step*, so that values so far apart are told apart.
+export function metricValue(metric, value, step = 0) {
   if (value === null || value === undefined) return "–";
   const name = metric.split("{")[0];
-  if (name.endsWith("_ratio") || name.endsWith("_utilization") || name === "failure_rate") return `${(value * 100).toFixed(1)} %`;
-  if (name.endsWith("_bytes_per_second")) return `${bytes(value)}/s`;
-  if (name.endsWith("_bytes")) return bytes(value);
-  if (name.endsWith("_seconds")) return value === 0 ? "0 s" : value < 60 && value >= 1 ? `${value.toFixed(1)} s` : duration(value);
-  if (name.endsWith("_ms")) return `${short(value)} ms`;
-  if (name.endsWith("_rate")) return `${short(value)}/s`;
-  if (name.endsWith("_up")) return value ? "up" : "down";
-  return short(value);
+  if (name.endsWith("_ratio") || name.endsWith("_utilization") || name === "failure_rate") return `${(value * 100).toFixed(step ? decimals(step * 100, 0) : 1)} %`;
+  if (name.endsWith("_bytes_per_second")) return `${bytes(value, step)}/s`;
+  if (name.endsWith("_bytes")) return bytes(value, step);
+  if (name.endsWith("_seconds")) return value === 0 ? "0 s" : !step && value < 60 && value >= 1 ? `${value.toFixed(1)} s` : duration(value, step);
+  if (name.endsWith("_ms")) return `${short(value, step)} ms`;
+  if (name.endsWith("_rate")) return `${short(value, step)}/s`;
+  if (name.endsWith("_up")) return value ? t("up") : t("down");
+  return short(value, step);
+}
+
+// The numbers beside an axis: each told apart from the next, and none twice.
+export function axisValues(metric, ticks) {
+  const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 0;
+  const said = new Set();
+  return ticks.map((tick) => {
+    const text = metricValue(metric, tick, step);
+    return said.has(text) ? "" : said.add(text) && text;
+  });
 }
 
 export function metricTitle(metric) {
@@ -64,13 +82,13 @@ export function words(name) {
 }
 
 export function ago(seconds) {
-  if (seconds === null || Number.isNaN(seconds)) return "never";
-  return seconds < 1 ? "just now" : `${duration(Math.floor(seconds))} ago`;
+  if (seconds === null || Number.isNaN(seconds)) return t("never");
+  return seconds < 1 ? t("just now") : t("{duration} ago", { duration: duration(Math.floor(seconds)) });
 }
 
 export function clock(value) {
   const at = epoch(value);
-  return at === null ? "–" : new Date(at * 1000).toLocaleTimeString([], { hour12: false });
+  return at === null ? "–" : second(at);
 }
 
 // Round *values* so that what is shown still adds up to *total* as it is shown: the largest remainders are rounded up.

@@ -3,19 +3,18 @@
 import { config, withSystem } from "./config.js";
 import { setText } from "./dom.js";
 import { following } from "./following.js";
-import { keysAreOn, listenForKeys, rowOf, switchKeys } from "./alert_keys.js";
-import { Live } from "./live.js";
+import { listenForKeys, rowOf } from "./alert_keys.js";
+import { live } from "./here.js";
 import { post } from "./post.js";
+import { t } from "./text.js";
 
 const box = document.getElementById("record");
 const error = document.getElementById("list-error");
 const said = document.getElementById("said");
-const help = document.getElementById("keys");
 const ask = document.getElementById("ask");
 const button = (name) => document.querySelector(`[data-do=${name}]`);
-const parts = ["record", "under-way", "holds"].map((id) => following(id));
-const listAgain = () => parts.forEach((part) => part());
-const QUESTIONS = { approve: "Approve and apply?", refuse: "Refuse?", defer: "Defer?", undo: "Undo what was applied?" };
+const listAgain = following(["record", "under-way", "holds"]);
+const QUESTIONS = { approve: t("Approve and apply?"), refuse: t("Refuse?"), defer: t("Defer?"), undo: t("Undo what was applied?") };
 let last = null; // the row that had the focus: a button takes it away
 
 box.addEventListener("focusin", (event) => { last = rowOf(event.target)?.dataset.row ?? last; });
@@ -33,7 +32,7 @@ async function decide(key, verb, fields) {
 function question(verb) {
   return (row) => {
     const key = chosen(row);
-    if (!key) return setText(said, "Move to one first: j or the arrow keys.");
+    if (!key) return setText(said, t("Choose one first: tap its row, or j and the arrow keys."));
     const form = ask.querySelector("form");
     const problem = document.getElementById("ask-error");
     setText(document.getElementById("ask-title"), QUESTIONS[verb]);
@@ -56,24 +55,15 @@ function question(verb) {
   };
 }
 
-function showHelp() {
-  document.getElementById("keys-on").checked = keysAreOn();
-  help.showModal();
-}
-
-document.getElementById("keys-on").addEventListener("change", (event) => switchKeys(event.target.checked));
 document.getElementById("ask-cancel")?.addEventListener("click", () => ask.close());
-const verbs = { "?": showHelp };
+const verbs = {};
 if (config.mayOperate) {
   for (const [key, verb] of Object.entries({ a: "approve", r: "refuse", d: "defer", u: "undo" })) {
     verbs[key] = question(verb);
     button(verb).addEventListener("click", () => question(verb)(null));
   }
 }
-button("help").addEventListener("click", showHelp);
 listenForKeys(box, verbs);
 
-const live = new Live();
 live.on("recommendation", listAgain);
 live.on("action", listAgain);
-document.addEventListener("visibilitychange", () => document.hidden || listAgain());

@@ -5,6 +5,7 @@ import { Chart } from "./charts.js";
 import { el } from "./dom.js";
 import { metricTitle } from "./format.js";
 import { getJson } from "./post.js";
+import { t } from "./text.js";
 
 const PAST = { hour: [4 * 3600, 60], days: [7 * 86400, 3600] };
 const box = document.getElementById("charts");
@@ -23,7 +24,7 @@ async function draw(forecast) {
     chart.set(withBands([points.map((point) => point[0]), points.map((point) => point[1])], forecast));
     chart.show(from, forecast.at.at(-1));
   } catch (problem) {
-    plot.replaceChildren(el("p", { class: "empty" }, `No chart: ${problem.message}`));
+    plot.replaceChildren(el("p", { class: "empty" }, t("No chart: {message}", { message: problem.message })));
   }
 }
 

@@ -4,6 +4,7 @@ import { badge } from "./badge.js";
 import { el, keyed, setText } from "./dom.js";
 import { ago, duration, epoch, metricValue, short, words } from "./format.js";
 import { getJson } from "./post.js";
+import { t } from "./text.js";
 
 const EVERY_MS = 5000;
 const lane = document.getElementById("lane");
@@ -21,7 +22,7 @@ async function ask() {
     show(await getJson(withSystem("/dashboard/signals/lane/")));
     heardAt = Date.now();
   } catch {
-    lane.replaceChildren(el("p", { class: "error" }, `The server was heard last ${ago((Date.now() - heardAt) / 1000)}.`));
+    lane.replaceChildren(el("p", { class: "error" }, t("The server was heard last {heardAt}.", { heardAt: ago((Date.now() - heardAt) / 1000) })));
   }
 }
 
@@ -33,14 +34,14 @@ function show(nerves) {
 function showLane(state) {
   const { p50, p99 } = state.latency_seconds;
   const word = state.failing ? "critical" : state.answered_at === null ? "unknown" : "healthy";
-  const sentence = state.failing ? `Failing for ${duration(Date.now() / 1000 - epoch(state.failing_since))}` : state.answered_at === null ? "No canary has come through yet" : "Alive";
+  const sentence = state.failing ? t("Failing for {failing_since}", { failing_since: duration(Date.now() / 1000 - epoch(state.failing_since)) }) : state.answered_at === null ? t("No canary has come through yet") : t("Alive");
   const health = badge(word);
   setText(health, sentence);
   const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
   lane.replaceChildren(el("p", {}, health), el("dl", { class: "fact-row" },
-    fact("Latency p50", metricValue("latency_seconds", p50)), fact("p99", metricValue("latency_seconds", p99)),
-    fact("Last answer", ago(state.age_seconds)), fact("Lost", short(state.lost_total))),
-  el("p", { class: "help" }, `A canary goes through every ${state.period_seconds} s.`));
+    fact(t("Latency p50"), metricValue("latency_seconds", p50)), fact("p99", metricValue("latency_seconds", p99)),
+    fact(t("Last answer"), ago(state.age_seconds)), fact(t("Lost"), short(state.lost_total))),
+  el("p", { class: "help" }, t("A canary goes through every {period_seconds} s.", { period_seconds: state.period_seconds })));
 }
 
 function makeChannel(one) {
@@ -50,8 +51,8 @@ function makeChannel(one) {
 }
 
 function updateChannel(node, one) {
-  setText(node.querySelector(".backlog"), `${short(one.backlog)} waiting`);
+  setText(node.querySelector(".backlog"), t("{count} waiting", { count: short(one.backlog) }));
   node.querySelector(".meter span").style.flexBasis = `${Math.min(100, one.utilisation * 100)}%`;
-  const oldest = one.backlog ? ` · oldest ${duration(one.oldest_age_seconds)}` : "";
-  setText(node.querySelector(".rest"), `${(one.utilisation * 100).toFixed(one.utilisation && one.utilisation < 0.1 ? 2 : 0)} % of ${short(one.capacity)}${oldest}`);
+  const oldest = one.backlog ? ` · ${t("oldest {age}", { age: duration(one.oldest_age_seconds) })}` : "";
+  setText(node.querySelector(".rest"), t("{utilisation} % of {capacity}{oldest}", { utilisation: (one.utilisation * 100).toFixed(one.utilisation && one.utilisation < 0.1 ? 2 : 0), capacity: short(one.capacity), oldest }));
 }

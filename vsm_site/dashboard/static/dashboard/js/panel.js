@@ -1,20 +1,21 @@
 // The three-way panel as a picture: environment, operation and management, each as large as it varies, and between two
 // neighbours the balance of theirs.
 import { el } from "./dom.js";
+import { svg } from "./svg.js";
+import { t, tn } from "./text.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const BOX = 120;
 const MOST = 54;
 const LEAST = 10;
 const SHAPES = { environment: cloud, operation: circle, management: square };
 const WORDS = {
-  environment: "What is asked", operation: "What is answered", management: "What is decided",
+  environment: t("What is asked"), operation: t("What is answered"), management: t("What is decided"),
 };
 const BANDS = { critical: "critical", warning: "warning", adequate: "healthy", excess: "severity-info", insufficient_data: "unknown" };
-const BAND_WORDS = { critical: "critical", warning: "warning", adequate: "adequate", excess: "more than needed", insufficient_data: "too few observations" };
+const BAND_WORDS = { critical: "critical", warning: "warning", adequate: "adequate", excess: t("more than needed"), insufficient_data: t("too few observations") };
 
 export function bits(value, digits = 2) {
-  return value === null || value === undefined ? "unknown" : `${value.toFixed(digits)} bits`;
+  return value === null || value === undefined ? t("unknown") : t("{value} bits", { value: value.toFixed(digits) });
 }
 
 export function ratio(balance) {
@@ -32,7 +33,7 @@ export function panelPicture(body) {
     const side = body[name];
     const size = side.bits === null ? null : LEAST + (MOST - LEAST) * Math.sqrt(side.bits / most);
     const states = side.observed_states;
-    const lines = side.bits === null ? ["nothing observed"] : [bits(side.bits), `${states} ${states === 1 ? "state" : "states"}, as varied as ${side.effective_states.toFixed(1)} equal ones`, `${side.sample_size} observed${side.confidence === "sufficient" ? "" : `, ${side.needed_samples} needed`}`];
+    const lines = side.bits === null ? [t("nothing observed")] : [bits(side.bits), tn("{n} state, as varied as {effective} equal ones", "{n} states, as varied as {effective} equal ones", states, { effective: side.effective_states.toFixed(1) }), side.confidence === "sufficient" ? t("{count} observed", { count: side.sample_size }) : t("{count} observed, {needed} needed", { count: side.sample_size, needed: side.needed_samples })];
     return el("figure", { class: `side-of ${name}${body.gap === name ? " lacks" : ""}`, "data-side": name },
       picture(name, size, `${name}: ${lines.join(", ")}`),
       el("figcaption", {}, el("strong", {}, name), el("span", { class: "quiet" }, WORDS[name]), ...lines.map((line) => el("span", {}, line))));
@@ -40,8 +41,8 @@ export function panelPicture(body) {
   const between = (side, words) => el("div", { class: "balance", "data-balance": side.controller },
     el("span", { class: "balance-ratio number" }, ratio(side.balance)), bandBadge(side.balance.band),
     el("span", { class: "quiet" }, words),
-    side.balance.deficit_bits ? el("span", {}, `lacks ${bits(side.balance.deficit_bits)} (×${side.balance.state_shortfall.toFixed(1)} states)`) : null);
-  return el("div", { class: "three-way" }, node("environment"), between(body.operational, "operation over environment"), node("operation"), between(body.managerial, "management over operation"), node("management"));
+    side.balance.deficit_bits ? el("span", {}, t("lacks {bits} (×{shortfall} states)", { bits: bits(side.balance.deficit_bits), shortfall: side.balance.state_shortfall.toFixed(1) })) : null);
+  return el("div", { class: "three-way" }, node("environment"), between(body.operational, t("operation over environment")), node("operation"), between(body.managerial, t("management over operation")), node("management"));
 }
 
 function picture(name, size, words) {
@@ -73,14 +74,8 @@ function cloud(size) {
   return svg("polygon", { points: points.join(" ") });
 }
 
-function svg(tag, attributes) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
-
 export function adviceList(suggestions) {
   return el("ul", { class: "advice" }, ...suggestions.map((one) => el("li", {},
-    el("strong", {}, one.name.replaceAll("_", " ")), el("span", { class: "quiet" }, ` ${one.kind}${one.bits ? `, worth ${bits(one.bits)}` : ""}`),
+    el("strong", {}, one.name.replaceAll("_", " ")), el("span", { class: "quiet" }, ` ${one.kind}${one.bits ? `, ${t("worth {one}", { one: bits(one.bits) })}` : ""}`),
     el("div", {}, one.advice), el("div", { class: "quiet" }, one.because))));
 }

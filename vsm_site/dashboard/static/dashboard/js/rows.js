@@ -1,6 +1,7 @@
 // Small fields instead of JSON: rows that are added and removed, kept as JSON in the box that the server reads. The box is
 // hidden, not gone; one whose text is no such rows (it was written by hand) stays to be corrected.
 import { el } from "./dom.js";
+import { t } from "./text.js";
 
 const SEVERITIES = ["info", "warning", "critical"];
 
@@ -33,7 +34,7 @@ function written(value) {
 const PAIRS = (convert, show) => ({
   empty: {},
   entries: (value) => Object.entries(value),
-  fields: (what, [name, value] = ["", ""]) => [input(`${what}: name`, name, { size: 12, placeholder: "name" }), input(`${what}: value`, value === "" ? "" : show(value), { size: 18, placeholder: "value" })],
+  fields: (what, [name, value] = ["", ""]) => [input(t("{what}: name", { what }), name, { size: 12, placeholder: "name" }), input(t("{what}: value", { what }), value === "" ? "" : show(value), { size: 18, placeholder: "value" })],
   value: (rows) => Object.fromEntries(rows.filter(([name]) => name.value.trim()).map(([name, value]) => [name.value.trim(), convert(value.value)])),
 });
 
@@ -41,8 +42,8 @@ const STEPS = {
   empty: [],
   entries: (value) => value,
   fields: (what, step = {}) => {
-    const chosen = el("select", { "aria-label": `${what}: severity` }, ...SEVERITIES.map((one) => el("option", { value: one, selected: one === (step.severity ?? "critical") }, one)));
-    return [chosen, input(`${what}: threshold`, step.threshold, { type: "number", step: "any", placeholder: "threshold" })];
+    const chosen = el("select", { "aria-label": t("{what}: severity", { what }) }, ...SEVERITIES.map((one) => el("option", { value: one, selected: one === (step.severity ?? "critical") }, one)));
+    return [chosen, input(t("{what}: threshold", { what }), step.threshold, { type: "number", step: "any", placeholder: "threshold" })];
   },
   value: (rows) => rows.filter(([, limit]) => limit.value !== "").map(([severity, limit]) => ({ severity: severity.value, threshold: Number(limit.value) })),
 };
@@ -54,7 +55,7 @@ function rowsFor(box, kind) {
   const found = read(box, kind.empty);
   if (found === null) return;
   const list = el("div", { class: "small-rows" });
-  const add = el("button", { type: "button", class: "quiet-button" }, "Add", el("span", { class: "visually-hidden" }, ` to ${what}`));
+  const add = el("button", { type: "button", class: "quiet-button" }, t("Add"), el("span", { class: "visually-hidden" }, ` to ${what}`));
 
   function keep() {
     const value = kind.value([...list.children].map((row) => [...row.querySelectorAll("input, select")]));
@@ -63,7 +64,7 @@ function rowsFor(box, kind) {
 
   function append(entry) {
     const row = el("div", { class: "small-row" }, ...kind.fields(what, entry));
-    row.append(el("button", { type: "button", "aria-label": `Remove this row of ${what}`, onclick: () => {
+    row.append(el("button", { type: "button", "aria-label": t("Remove this row of {what}", { what }), onclick: () => {
       const next = row.nextElementSibling ?? row.previousElementSibling;
       row.remove();
       keep();

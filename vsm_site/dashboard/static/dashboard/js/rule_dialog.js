@@ -1,6 +1,7 @@
 // A rule written where one is: the form of its own page in a dialog, saved without leaving the page behind it.
 import { el, setText } from "./dom.js";
 import { startRule } from "./rule_form.js";
+import { t } from "./text.js";
 
 let dialog = null;
 
@@ -14,7 +15,7 @@ async function fetched(address, asked = {}) {
 export async function writeRule(address, saved) {
   if (dialog) return;
   const before = document.activeElement;
-  const title = el("h2", { id: "rule-dialog-title" }, "New rule");
+  const title = el("h2", { id: "rule-dialog-title" }, t("New rule"));
   const error = el("p", { class: "error", role: "alert", hidden: true });
   const body = el("div", { id: "rule-dialog-body" });
   dialog = el("dialog", { id: "rule-dialog", class: "wide", "aria-labelledby": title.id }, title, error, body);
@@ -47,7 +48,7 @@ export async function writeRule(address, saved) {
       } else if (answer.rule) show(answer.rule);
       else throw new Error();
     } catch {
-      setText(error, "It could not be saved: the server cannot be reached, or refuses.");
+      setText(error, t("It could not be saved: the server cannot be reached, or refuses."));
       error.hidden = false;
     }
   }

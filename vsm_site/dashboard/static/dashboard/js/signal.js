@@ -2,13 +2,11 @@
 import { config } from "./config.js";
 import { setText } from "./dom.js";
 import { epoch } from "./format.js";
-import { Live } from "./live.js";
-import { refreshing } from "./refresh.js";
+import { live } from "./here.js";
+import { following } from "./following.js";
 import { answer, due, mayDo } from "./signals.js";
-import { showStrip } from "./strip.js";
 
-const live = new Live();
-const again = refreshing("story");
+const again = following("story");
 const verbs = document.getElementById("verbs");
 const error = document.getElementById("verb-error");
 const comment = document.getElementById("comment");
@@ -43,12 +41,10 @@ function countDown() {
 
 for (const button of verbs?.querySelectorAll("[data-verb]") ?? []) button.addEventListener("click", () => act(button));
 document.getElementById("verb-form")?.addEventListener("submit", (event) => event.preventDefault());
-document.getElementById("story").addEventListener("refreshed", countDown);
-live.on("signal", ({ key, body }) => {
-  if (key !== config.signal.id) return;
-  show(body.state);
-  again();
+document.getElementById("story").addEventListener("refreshed", () => {
+  show(document.getElementById("state").dataset.state);
+  countDown();
 });
-showStrip(live);
+live.on("signal", ({ key }) => { if (key === config.signal.id) again(); });
 show(config.signal.state);
 setInterval(countDown, 1000);

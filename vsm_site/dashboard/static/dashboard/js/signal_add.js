@@ -4,6 +4,7 @@ import { badge } from "./badge.js";
 import { el } from "./dom.js";
 import { duration, words } from "./format.js";
 import { getJson } from "./post.js";
+import { t } from "./text.js";
 
 const PAUSE_MS = 250;
 const form = document.getElementById("signal-form");
@@ -26,18 +27,18 @@ async function preview() {
 
 function show(plan) {
   if (!plan.raised) {
-    box.replaceChildren(el("p", {}, el("strong", {}, "Nothing would be raised")), el("p", {}, plan.reason));
+    box.replaceChildren(el("p", {}, el("strong", {}, t("Nothing would be raised"))), el("p", {}, plan.reason));
     return;
   }
   const limits = plan.limits.map((limit) => `${words(limit.layer)} ${limit.limit} in ${duration(limit.period_seconds)}`);
   const facts = [
-    ["Told at once", plan.recipients.map((party) => party.toUpperCase()).join(", ") || "nobody"],
-    ["Through", plan.queue ? `${plan.queue}, priority ${plan.priority}` : "–"],
-    ["Answer due", plan.answer_within_seconds === null ? "none is expected" : `within ${duration(plan.answer_within_seconds)}`],
-    ["Told if nobody answers", plan.answer_within_seconds === null ? "–" : plan.escalation_path.map((party) => party.toUpperCase()).join(" → ") || "–"],
-    ["Lives for", duration(plan.time_to_live_seconds)],
-    ["Limits on its way", limits.join(", ") || "none"],
-    ["Passed on to", plan.passed_on_to ?? "–"],
+    [t("Told at once"), plan.recipients.map((party) => party.toUpperCase()).join(", ") || t("nobody")],
+    [t("Through"), plan.queue ? t("{queue}, priority {priority}", { queue: plan.queue, priority: plan.priority }) : "–"],
+    [t("Answer due"), plan.answer_within_seconds === null ? t("none is expected") : t("within {duration}", { duration: duration(plan.answer_within_seconds) })],
+    [t("Told if nobody answers"), plan.answer_within_seconds === null ? "–" : plan.escalation_path.map((party) => party.toUpperCase()).join(" → ") || "–"],
+    [t("Lives for"), duration(plan.time_to_live_seconds)],
+    [t("Limits on its way"), limits.join(", ") || t("none")],
+    [t("Passed on to"), plan.passed_on_to ?? "–"],
   ];
   box.replaceChildren(el("p", { id: "preview-sum" }, badge(plan.severity, "severity-"), ` intensity ${plan.intensity}`),
     ...(plan.reason ? [el("p", { class: "help" }, plan.reason)] : []),

@@ -4,12 +4,13 @@ import { badge, setBadge } from "./badge.js";
 import { el, keyed, setClass, setText } from "./dom.js";
 import { duration, epoch, words } from "./format.js";
 import { post } from "./post.js";
+import { t } from "./text.js";
 
 const FOLDED = 12;
 const RANK = { critical: 0, high: 1, medium: 2, low: 3 };
 
 // Draw those of *wanted* into *box*; *show* hears how many there are.
-export function showSignals(live, box, count, { wanted = () => true, empty = "", show = () => {} } = {}) {
+export function showSignals(live, box, count, { wanted = () => true, empty = "", show = () => {}, folded = FOLDED } = {}) {
   const list = el("div", { class: "alert-list" });
   const more = el("button", { type: "button", class: "quiet-button", hidden: true });
   const full = el("div", {}, list, more);
@@ -26,9 +27,9 @@ export function showSignals(live, box, count, { wanted = () => true, empty = "",
     setText(count, counts(signals));
     const content = signals.length ? full : none;
     if (box.firstElementChild !== content) box.replaceChildren(content);
-    keyed(list, unfolded ? signals : signals.slice(0, FOLDED), (signal) => signal.id, make, (node, signal) => update(node, signal, live));
-    more.hidden = signals.length <= FOLDED;
-    setText(more, unfolded ? `Show the first ${FOLDED}` : `Show all ${signals.length}`);
+    keyed(list, unfolded ? signals : signals.slice(0, folded), (signal) => signal.id, make, (node, signal) => update(node, signal, live));
+    more.hidden = signals.length <= folded;
+    setText(more, unfolded ? t("Show the first {folded}", { folded }) : t("Show all {signals}", { signals: signals.length }));
     show(signals.length);
   }
   return draw;
@@ -94,17 +95,17 @@ export function mayDo(verb, state) {
 }
 
 function told(signal, now) {
-  const by = signal.acknowledged_by ? ` by ${signal.acknowledged_by}` : "";
+  const by = signal.acknowledged_by ? ` ${t("by {who}", { who: signal.acknowledged_by })}` : "";
   return [
-    `${words(signal.state)}${by}, raised ${duration(Math.max(1, now - epoch(signal.raised_at)))} ago`,
+    t("{state}{by}, raised {raised_at} ago", { state: words(signal.state), by, raised_at: duration(Math.max(1, now - epoch(signal.raised_at))) }),
     signal.deadline_at && due(epoch(signal.deadline_at) - now),
-    signal.escalation_level && `escalated to level ${signal.escalation_level}`,
-    signal.times_seen > 1 && `felt ${signal.times_seen} times`,
-    signal.pattern_count && `a pattern of ${signal.pattern_count}`,
-    signal.suppressed_count && `${signal.suppressed_count} more refused by the rate limit`,
+    signal.escalation_level && t("escalated to level {escalation_level}", { escalation_level: signal.escalation_level }),
+    signal.times_seen > 1 && t("felt {times_seen} times", { times_seen: signal.times_seen }),
+    signal.pattern_count && t("a pattern of {pattern_count}", { pattern_count: signal.pattern_count }),
+    signal.suppressed_count && t("{suppressed_count} more refused by the rate limit", { suppressed_count: signal.suppressed_count }),
   ].filter(Boolean).join(" · ");
 }
 
 export function due(seconds) {
-  return seconds > 0 ? `answer due in ${duration(Math.max(1, seconds))}` : "answer overdue";
+  return seconds > 0 ? t("answer due in {seconds}", { seconds: duration(Math.max(1, seconds)) }) : t("answer overdue");
 }

@@ -1,16 +1,15 @@
 // The page of signals: the open ones live, the record as the server lists it, the lane and the channels.
 import { perFrame } from "./dom.js";
-import { Live } from "./live.js";
+import { live } from "./here.js";
 import { followNerves } from "./nerves.js";
-import { refreshing } from "./refresh.js";
+import { following } from "./following.js";
 import { showSignals } from "./signals.js";
-import { showStrip } from "./strip.js";
+import { t } from "./text.js";
 
-const live = new Live();
-const empty = "Nothing hurts, and nothing is praised. Signals appear here the moment they are heard.";
+const empty = t("Nothing hurts, and nothing is praised. Signals appear here the moment they are heard.");
 const draw = perFrame(showSignals(live, document.getElementById("signals"), document.getElementById("signal-count"), { empty }));
-showStrip(live);
 live.on("update", draw);
-live.on("signal", refreshing("record"));
+const again = following("record");
+live.on("signal", again);
 setInterval(draw, 1000);
 followNerves();

@@ -1,4 +1,5 @@
 // Sparklines: one SVG line, scaled to its own smallest and largest value.
+import { t } from "./text.js";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 120;
 const HEIGHT = 26;
@@ -28,5 +29,5 @@ export function drawSpark(svg, points, now, label) {
   const y = (value) => (high === low ? HEIGHT / 2 : HEIGHT - 2 - ((value - low) / span) * (HEIGHT - 4));
   const x = (at) => Math.max(0, WIDTH - ((now - at) / SECONDS) * WIDTH);
   svg.firstChild.setAttribute("points", shown.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" "));
-  svg.setAttribute("aria-label", shown.length ? `${label}, last 15 minutes` : `${label}: no values yet`);
+  svg.setAttribute("aria-label", shown.length ? t("{label}, last 15 minutes", { label }) : t("{label}: no values yet", { label }));
 }

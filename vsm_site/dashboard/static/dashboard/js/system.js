@@ -4,17 +4,17 @@ import { badge } from "./badge.js";
 import { Chart } from "./charts.js";
 import { el, perFrame } from "./dom.js";
 import { epoch, score } from "./format.js";
-import { Live } from "./live.js";
+import { live } from "./here.js";
 import { getJson } from "./post.js";
-import { showStrip } from "./strip.js";
+import { asked, isLive, onRange, showBetween, spanNow } from "./range.js";
+import { following } from "./following.js";
+import { t } from "./text.js";
 import { setFacts, showChecks, showViability } from "./viability.js";
 
-const SECONDS = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800 };
-const live = new Live();
 const now = document.getElementById("now");
 const box = document.getElementById("history");
-let range = document.querySelector("button.range").dataset.range;
 let chart = null;
+let question = 0;
 let columns = [[], []];
 
 function drawNow() {
@@ -27,7 +27,7 @@ function drawNow() {
   }
   const card = viability.subsystems?.[config.subsystem];
   if (!card) {
-    now.replaceChildren(el("p", { class: "empty" }, "Not assessed yet. The first assessment comes within 30 seconds."));
+    now.replaceChildren(el("p", { class: "empty" }, t("Not assessed yet. The first assessment comes within 30 seconds.")));
     return;
   }
   const facts = el("dl", { class: "facts" });
@@ -39,48 +39,44 @@ function drawHistory() {
   if (!columns[1].some((value) => value !== null)) {
     chart?.destroy();
     chart = null;
-    box.replaceChildren(el("p", { class: "empty" }, columns[0].length ? "The score was unknown for all of this time." : "No assessment in this range yet; one is made every 30 seconds."));
+    box.replaceChildren(el("p", { class: "empty" }, columns[0].length ? t("The score was unknown for all of this time.") : t("No assessment in this range yet; one is made every 30 seconds.")));
     return;
   }
   if (!chart) {
     box.replaceChildren();
-    chart = new Chart(box, "score", ["score"], [0, 1]);
+    chart = new Chart(box, "score", ["score"], [0, 1], [], { zoom: showBetween });
   }
   chart.set(columns);
-  chart.show(live.now() - SECONDS[range], live.now());
+  const { from, to } = spanNow();
+  chart.show(from, to);
 }
 
 async function load() {
-  const asked = range;
+  const mine = ++question;
   try {
-    const answer = await getJson(withSystem("/dashboard/history/", { subsystem: config.subsystem, range }));
-    if (asked !== range) return;
+    const answer = await getJson(withSystem("/dashboard/history/", { subsystem: config.subsystem, ...asked() }));
+    if (mine !== question) return;
     columns = [answer.at, answer.score];
     drawHistory();
   } catch (problem) {
     chart?.destroy();
     chart = null;
-    box.replaceChildren(el("p", { class: "empty" }, `No history: ${problem.message}`));
+    box.replaceChildren(el("p", { class: "empty" }, t("No history: {message}", { message: problem.message })));
   }
 }
 
-for (const button of document.querySelectorAll("button.range")) {
-  button.addEventListener("click", () => {
-    range = button.dataset.range;
-    for (const other of document.querySelectorAll("button.range")) other.setAttribute("aria-pressed", String(other === button));
-    load();
-  });
-}
+onRange(load);
 
-showStrip(live);
 const drawSoon = perFrame(drawNow);
 live.on("snapshot", () => {
   drawSoon();
   load();
 });
+const refreshMonitors = config.subsystem ? following("monitors") : () => {};
 live.on("assessment", ({ body }) => {
+  refreshMonitors();
   const value = config.subsystem ? body.subsystems?.[config.subsystem]?.score ?? null : body.score;
-  columns = [[...columns[0], epoch(body.assessed_at)], [...columns[1], value]];
+  if (isLive()) columns = [[...columns[0], epoch(body.assessed_at)], [...columns[1], value]];
   drawSoon();
   drawHistory();
 });

@@ -1,6 +1,6 @@
 // Failures by kind, as they come.
 import { following } from "./following.js";
-import { Live } from "./live.js";
+import { live } from "./here.js";
 
 const changed = following("groups");
-new Live().on("tasks", ({ body }) => { if (body.failed) changed(); });
+live.on("tasks", ({ body }) => { if (body.failed) changed(); });

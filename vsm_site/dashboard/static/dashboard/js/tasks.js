@@ -4,13 +4,14 @@ import { badge, setBadge } from "./badge.js";
 import { el, keyed, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { getJson } from "./post.js";
+import { t } from "./text.js";
 
 const BUSY_MS = 700;
 const IDLE_MS = 5000;
 const SHAPES = { pending: "unknown", running: "severity-info", succeeded: "healthy", failed: "unhealthy" };
 const box = document.getElementById("runs");
 const list = el("div", {});
-const none = el("p", { class: "empty" }, "Nothing was triggered yet. Trigger a task, and its result appears here.");
+const none = el("p", { class: "empty" }, t("Nothing was triggered yet. Trigger a task, and its result appears here."));
 
 function make(run) {
   return el("article", { class: "run", "data-run": run.id }, el("div", { class: "alert-head" }, badge("unknown"), el("code", {}), el("span", { class: "quiet" })), el("pre", { hidden: true }));
@@ -19,8 +20,8 @@ function make(run) {
 function update(node, run) {
   setBadge(node.querySelector(".badge"), run.state, `${SHAPES[run.state] ?? "unknown"} state-`);
   setText(node.querySelector("code"), run.name);
-  const by = run.requested_by ? ` by ${run.requested_by.username ?? run.requested_by}` : "";
-  setText(node.querySelector(".quiet"), `asked for at ${clock(run.requested_at)}${by}${run.worker ? `, ran on ${run.worker}` : ""}`);
+  const by = run.requested_by ? ` ${t("by {who}", { who: run.requested_by.username ?? run.requested_by })}` : "";
+  setText(node.querySelector(".quiet"), t("asked for at {requested_at}{by}{worker}", { requested_at: clock(run.requested_at), by, worker: run.worker ? `, ${t("ran on {worker}", { worker: run.worker })}` : "" }));
   const output = node.querySelector("pre");
   const text = run.error || (run.result === null || run.result === undefined ? "" : JSON.stringify(run.result, null, 1));
   setText(output, text);

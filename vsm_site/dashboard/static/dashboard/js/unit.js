@@ -5,22 +5,20 @@ import { withBands, worth } from "./bands.js";
 import { Chart } from "./charts.js";
 import { el, perFrame, setText } from "./dom.js";
 import { ago, epoch, metricTitle, metricValue, score, words } from "./format.js";
-import { Live } from "./live.js";
+import { live } from "./here.js";
 import { getJson } from "./post.js";
+import { isLive, onRange, showBetween, spanNow, stepOf } from "./range.js";
 import { followOperations } from "./operations.js";
 import { showAlerts } from "./alerts.js";
 import { writeRule } from "./rule_dialog.js";
-import { showStrip } from "./strip.js";
+import { t } from "./text.js";
 
 const MOST_CHARTS = 24;
 const MOST_LINES = 4;
 const GAP_STEPS = 3;
-const STEPS = { 900: 5, 3600: 15, 21600: 60, 86400: 300 };
 const id = String(config.unit.id);
-const live = new Live();
 const box = document.getElementById("charts");
 const panels = new Map();
-let seconds = Object.values(config.ranges)[0];
 let ahead = null; // the forecasts of this unit by metric, while they are shown
 
 class Panel {
@@ -34,28 +32,29 @@ class Panel {
   }
 
   async load() {
-    const to = live.now();
-    const from = to - seconds;
-    const asked = seconds;
-    const parameters = { metric: this.metric, source: config.unit.name, from: stamp(from), to: stamp(to), step: STEPS[seconds] ?? 60, agg: "avg" };
+    const span = spanNow();
+    const mine = (this.question = (this.question ?? 0) + 1);
+    this.step = stepOf(span);
+    const parameters = { metric: this.metric, source: config.unit.name, from: stamp(span.from), to: stamp(span.to), step: this.step, agg: "avg" };
     try {
       const answer = await getJson(withSystem("/api/v1/query/", parameters));
-      if (asked !== seconds) return; // another range was chosen meanwhile
+      if (mine !== this.question) return; // another range was chosen meanwhile
       const series = [...answer.series].sort((a, b) => labelled(a.labels).localeCompare(labelled(b.labels)));
       this.lines = new Map(series.slice(0, MOST_LINES).map((one) => [labelled(one.labels), one.points.filter((point) => point[1] !== null)]));
       this.draw();
     } catch (problem) {
-      this.plot.replaceChildren(el("p", { class: "empty" }, `No chart: ${problem.message}`));
+      this.plot.replaceChildren(el("p", { class: "empty" }, t("No chart: {message}", { message: problem.message })));
       this.chart = null;
     }
   }
 
   add(labels, at, value) {
+    if (!isLive()) return;
     const line = this.lines.get(labels);
     if (!line) return;
     const last = line.at(-1)?.[0] ?? 0;
-    if (at - last >= (STEPS[seconds] ?? 60)) line.push([at, value]);
-    while (line.length && line[0][0] < live.now() - seconds) line.shift();
+    if (at - last >= this.step) line.push([at, value]);
+    while (line.length && line[0][0] < spanNow().from) line.shift();
   }
 
   draw() {
@@ -64,7 +63,7 @@ class Panel {
     if (!points.some((line) => line.length)) {
       this.chart?.destroy();
       this.chart = null;
-      this.plot.replaceChildren(el("p", { class: "empty" }, "No values in this range."));
+      this.plot.replaceChildren(el("p", { class: "empty" }, t("No values in this range.")));
       return;
     }
     const forecast = names.length === 1 && names[0] === "" ? ahead?.get(this.metric) : undefined;
@@ -72,13 +71,14 @@ class Panel {
     if (!this.chart || this.shown !== shown) {
       this.chart?.destroy();
       this.plot.replaceChildren();
-      this.chart = new Chart(this.plot, this.metric, names.map((name) => name || metricTitle(this.metric)), undefined, [], { bands: Boolean(forecast) });
+      this.chart = new Chart(this.plot, this.metric, names.map((name) => name || metricTitle(this.metric)), undefined, [], { bands: Boolean(forecast), zoom: showBetween });
       this.shown = shown;
     }
     this.plot.title = forecast ? worth(forecast) : "";
-    const data = joined(points, Math.max(10, STEPS[seconds] ?? 60));
+    const data = joined(points, Math.max(10, this.step));
     this.chart.set(forecast ? withBands(data, forecast) : data);
-    this.chart.show(live.now() - seconds, forecast ? forecast.at.at(-1) : live.now());
+    const { from, to } = spanNow();
+    this.chart.show(from, forecast ? Math.max(to, forecast.at.at(-1)) : to);
   }
 }
 
@@ -86,14 +86,14 @@ class Panel {
 function alertOn(metric) {
   if (!config.mayOperate) return null;
   const href = withSystem("/dashboard/alerts/rules/add/", { unit: config.unit.id, metric });
-  return el("a", { href, class: "chart-alert", onclick: write }, "Alert…", el("span", { class: "visually-hidden" }, ` on ${metricTitle(metric)}`));
+  return el("a", { href, class: "chart-alert", onclick: write }, t("Alert…"), el("span", { class: "visually-hidden" }, ` ${t("on {metric}", { metric: metricTitle(metric) })}`));
 }
 
 // In a dialog, unless it is asked for in a tab of its own.
 function write(event) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  writeRule(event.currentTarget.href, (name) => setText(document.getElementById("said"), `${name} is saved and watches from now on.`));
+  writeRule(event.currentTarget.href, (name) => setText(document.getElementById("said"), t("{name} is saved and watches from now on.", { name })));
 }
 
 function stamp(at) {
@@ -138,9 +138,9 @@ function drawFacts() {
   const seen = epoch(unit.last_seen_at);
   const parts = Object.entries(unit.parts ?? {}).map(([name, value]) => `${words(name)} ${score(value)}`).join(", ");
   const rows = [
-    ["Health", badge(unit.health)], ["Score", score(unit.score)], ["Made of", parts || "nothing measured yet"], ["State", unit.state],
-    ["Type", words(unit.kind)], ["Fleet", unit.fleet?.name ?? unit.fleet ?? null], ["Last seen", seen === null ? "never" : ago(Math.max(0, live.now() - seen))],
-    ["Last error", unit.last_error || null],
+    [t("Health"), badge(unit.health)], [t("Score"), score(unit.score)], [t("Made of"), parts || t("nothing measured yet")], [t("State"), unit.state],
+    [t("Type"), words(unit.kind)], [t("Fleet"), unit.fleet?.name ?? unit.fleet ?? null], [t("Last seen"), seen === null ? t("never") : ago(Math.max(0, live.now() - seen))],
+    [t("Last error"), unit.last_error || null],
   ].filter((row) => row[1] !== null);
   document.getElementById("facts").replaceChildren(el("dl", { class: "fact-row" }, ...rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
 }
@@ -156,7 +156,7 @@ function drawValues() {
 const drawSoon = perFrame(() => {
   drawFacts();
   drawValues();
-  for (const panel of panels.values()) if (panel.chart) panel.draw();
+  if (isLive()) for (const panel of panels.values()) if (panel.chart) panel.draw();
 });
 
 function heard(samples) {
@@ -167,17 +167,13 @@ function heard(samples) {
   }
 }
 
-for (const button of document.querySelectorAll("button.range")) {
-  button.addEventListener("click", () => {
-    seconds = config.ranges[button.dataset.range];
-    for (const other of document.querySelectorAll("button.range")) other.setAttribute("aria-pressed", String(other === button));
-    for (const panel of panels.values()) panel.load();
-  });
-}
+onRange(() => {
+  for (const panel of panels.values()) panel.load();
+});
 
 const drawAlerts = showAlerts(live, document.getElementById("unit-alerts"), document.getElementById("alert-count"), {
   only: (alert) => String(alert.unit_id) === id,
-  none: "Nothing fires for this unit.",
+  none: t("Nothing fires for this unit."),
 });
 
 document.getElementById("ahead").addEventListener("click", async ({ currentTarget: button }) => {
@@ -187,12 +183,11 @@ document.getElementById("ahead").addEventListener("click", async ({ currentTarge
   if (pressed) {
     const answer = await getJson(withSystem("/api/v1/forecasts/", { source: config.unit.name, span: "hour", limit: 50 }));
     ahead = new Map(answer.results.filter((one) => !labelled(one.labels)).map((one) => [one.metric, one]));
-    setText(document.getElementById("ahead-note"), ahead.size ? "" : "Nothing is foretold of this unit yet.");
+    setText(document.getElementById("ahead-note"), ahead.size ? "" : t("Nothing is foretold of this unit yet."));
   }
   for (const panel of panels.values()) if (panel.chart) panel.draw();
 });
 
-showStrip(live);
 followOperations(live);
 live.on("update", perFrame(drawAlerts));
 live.on("snapshot", () => {

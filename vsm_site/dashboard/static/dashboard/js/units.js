@@ -5,9 +5,14 @@ import { el, keyed, setText } from "./dom.js";
 import { ago, epoch, metricTitle, metricValue, words } from "./format.js";
 import { getJson } from "./post.js";
 import { withSystem } from "./config.js";
+import { ownFleets } from "./live.js";
 import { drawSpark, makeSpark } from "./spark.js";
+import { t } from "./text.js";
 
 const FOLDED = 40;
+const MORE = 200;
+const MOST = 1000; // that the live connection carries; what is beyond is found by name or type
+const TYPING_MS = 250;
 const STATE_RANK = { silent: 0, active: 1, new: 2, paused: 3 };
 const HEALTH_RANK = { unhealthy: 0, degraded: 1, healthy: 2, unknown: 3 };
 const KEEP_SECONDS = 960;
@@ -27,14 +32,32 @@ export class UnitTable {
     this.count = document.getElementById("unit-count");
     this.unfolded = false;
     this.history = new Map();
-    this.filter.addEventListener("input", () => this.draw());
-    this.kind.addEventListener("change", () => this.draw());
+    this.asked = MORE;
+    this.filter.addEventListener("input", () => this.look());
+    this.kind.addEventListener("change", () => this.look());
     this.more.addEventListener("click", () => {
-      this.unfolded = !this.unfolded;
+      const { view } = this.live.data;
+      if (this.unfolded && view.cut && this.asked < MOST) {
+        this.asked = Math.min(MOST, this.asked + MORE);
+        this.live.look(this.wanted());
+      } else this.unfolded = !this.unfolded;
       this.draw();
     });
     live.on("snapshot", () => this.history.clear());
     live.on("samples", ({ key, body }) => this.remember(key, body));
+  }
+
+  // What there is more of than is in sight, the server looks through; the rest is filtered here at once.
+  look() {
+    this.draw();
+    clearTimeout(this.typing);
+    if (this.live.data.view?.cut || this.narrowed) this.typing = setTimeout(() => this.live.look(this.wanted()), TYPING_MS);
+  }
+
+  wanted() {
+    const [q, kind] = [this.filter.value.trim(), this.kind.value];
+    this.narrowed = Boolean(q || kind);
+    return { units: this.asked, q, kind };
   }
 
   remember(id, samples) {
@@ -49,56 +72,70 @@ export class UnitTable {
   draw() {
     if (this.live.seq === null) return;
     const all = [...this.live.data.units.values()];
-    this.drawKinds(all);
+    this.drawKinds(this.live.data.totals?.units.kinds ?? {});
     const text = this.filter.value.trim().toLowerCase();
     const kind = this.kind.value;
-    const matching = all.filter((unit) => (!kind || unit.kind === kind) && (!text || unit.name.toLowerCase().includes(text))).sort(worstFirst);
+    const matching = all.filter((unit) => (!kind || unit.kind === kind) && (!text || unit.name.toLowerCase().includes(text))).sort(worstFirst(ownFleets(this.live)));
     const shown = this.unfolded ? matching : matching.slice(0, FOLDED);
     keyed(this.body, shown, (unit) => unit.id, makeRow, (row, unit) => this.update(row, unit));
-    this.drawFrame(all.length, matching.length);
+    this.drawFrame(matching.length);
     this.fetchHistory(shown);
   }
 
-  drawKinds(units) {
-    const kinds = [...new Set(units.map((unit) => unit.kind))].sort();
+  drawKinds(counts) {
+    const kinds = Object.keys(counts).sort();
     if (this.kinds === kinds.join()) return;
     this.kinds = kinds.join();
     const chosen = this.kind.value;
-    this.kind.replaceChildren(el("option", { value: "" }, "Every type"), ...kinds.map((kind) => el("option", { value: kind }, words(kind))));
+    this.kind.replaceChildren(el("option", { value: "" }, t("Every type")), ...kinds.map((kind) => el("option", { value: kind }, words(kind))));
     this.kind.value = kinds.includes(chosen) ? chosen : "";
   }
 
-  drawFrame(all, matching) {
-    setText(this.count, matching === all ? String(all) : `${matching} of ${all}`);
+  drawFrame(matching) {
+    const all = this.live.data.totals?.units.all ?? matching;
+    const { cut, matching: found } = this.live.data.view ?? {};
+    const fits = cut ? Math.max(found, matching) : matching; // of those that are not in sight only the server knows
+    setText(this.count, fits === all ? String(all) : t("{fits} of {all}", { fits, all }));
     document.getElementById("units-table").hidden = matching === 0;
     this.empty.hidden = matching > 0;
-    setText(this.empty, all ? "No unit matches the filter." : "No unit yet. This host and the platform's own workers appear with the first tick; add others under Fleets, or push samples to /api/v1/ingest/.");
+    setText(this.empty, all ? t("No unit matches the filter.") : t("No unit yet. This host and the platform's own workers appear with the first tick; add others under Fleets, or push samples to /api/v1/ingest/."));
     this.more.hidden = matching <= FOLDED;
-    setText(this.more, this.unfolded ? `Show the first ${FOLDED}` : `Show all ${matching}`);
+    setText(this.more, this.moreWords(matching, fits));
+  }
+
+  moreWords(matching, fits) {
+    if (!this.unfolded) return fits > matching ? t("Show {matching} of {fits}", { matching, fits }) : t("Show all {matching}", { matching });
+    return fits > matching && this.asked < MOST ? t("Show {MORE} more of {fits}", { MORE, fits }) : t("Show the first {FOLDED}", { FOLDED });
   }
 
   update(row, unit) {
     const metric = keyMetric(unit);
-    const value = unit.latest?.[metric]?.[1];
-    const link = row.querySelector("a");
-    setText(link, unit.name);
+    setText(row.querySelector("a"), unit.name);
     setText(row.querySelector(".kind"), words(unit.kind));
-    setBadge(row.querySelector(".badge"), unit.health);
-    const state = row.querySelector(".state");
-    setText(state, unit.state === "active" ? "" : unit.state);
-    state.className = `state ${unit.state}`;
-    setText(row.querySelector(".value"), value === undefined ? "–" : metricValue(metric, value));
-    setText(row.querySelector(".metric"), metricTitle(metric));
-    const seen = epoch(unit.last_seen_at);
-    setText(row.querySelector(".seen"), seen === null ? "never" : ago(Math.max(0, this.live.now() - seen)));
     const error = row.querySelector(".unit-error");
     setText(error, unit.last_error || "");
     error.hidden = !unit.last_error;
-    drawSpark(row.querySelector(".spark"), this.history.get(String(unit.id)) ?? [], this.live.now(), metricTitle(metric));
+    const state = row.querySelector(".state");
+    if (state) {
+      setBadge(row.querySelector(".badge"), unit.health);
+      setText(state, unit.state === "active" ? "" : unit.state);
+      state.className = `state ${unit.state}`;
+    }
+    const value = row.querySelector(".value");
+    if (value) {
+      setText(value, metricValue(metric, unit.latest?.[metric]?.[1]));
+      setText(row.querySelector(".metric"), metricTitle(metric));
+    }
+    const seen = epoch(unit.last_seen_at);
+    const ago_ = row.querySelector(".seen");
+    if (ago_) setText(ago_, seen === null ? "never" : ago(Math.max(0, this.live.now() - seen)));
+    const spark = row.querySelector(".spark");
+    if (spark) drawSpark(spark, this.history.get(String(unit.id)) ?? [], this.live.now(), metricTitle(metric));
   }
 
   // Ask once for the past of the rows that are in sight; what follows comes live.
   async fetchHistory(units) {
+    if (!config.columns.includes("spark")) return;
     const missing = units.map((unit) => String(unit.id)).filter((id) => !this.history.has(id)).slice(0, 100);
     if (!missing.length) return;
     for (const id of missing) this.history.set(id, []);
@@ -116,15 +153,21 @@ export class UnitTable {
   }
 }
 
-function worstFirst(a, b) {
-  return (STATE_RANK[a.state] ?? 9) - (STATE_RANK[b.state] ?? 9) || (HEALTH_RANK[a.health] ?? 9) - (HEALTH_RANK[b.health] ?? 9)
-    || a.kind.localeCompare(b.kind) || a.name.localeCompare(b.name);
+// The platform's own after those of others, where nothing is wrong with either.
+function worstFirst(own) {
+  return (a, b) => (STATE_RANK[a.state] ?? 9) - (STATE_RANK[b.state] ?? 9) || (HEALTH_RANK[a.health] ?? 9) - (HEALTH_RANK[b.health] ?? 9)
+    || own.has(a.fleet) - own.has(b.fleet) || a.kind.localeCompare(b.kind) || a.name.localeCompare(b.name);
 }
 
+// The columns that its reader chose; the name is always there.
+const CELLS = {
+  name: (unit) => el("td", {}, el("a", { class: "unit-name", href: `/dashboard/units/${unit.id}/${config.query}` }), " ", el("span", { class: "kind" }), el("div", { class: "unit-error", hidden: true })),
+  health: () => el("td", {}, badge("unknown"), " ", el("span", { class: "state" })),
+  now: () => el("td", { class: "nowrap" }, el("span", { class: "value number" }), " ", el("span", { class: "metric quiet" })),
+  spark: () => el("td", {}, makeSpark()),
+  seen: () => el("td", { class: "seen nowrap number" }),
+};
+
 function makeRow(unit) {
-  return el("tr", { "data-unit": unit.name, "data-kind": unit.kind },
-    el("td", {}, el("a", { class: "unit-name", href: `/dashboard/units/${unit.id}/${config.query}` }), " ", el("span", { class: "kind" }), el("div", { class: "unit-error", hidden: true })),
-    el("td", {}, badge("unknown"), " ", el("span", { class: "state" })),
-    el("td", { class: "nowrap" }, el("span", { class: "value number" }), " ", el("span", { class: "metric quiet" })),
-    el("td", {}, makeSpark()), el("td", { class: "seen nowrap number" }));
+  return el("tr", { "data-unit": unit.name, "data-kind": unit.kind }, ...config.columns.map((name) => CELLS[name](unit)));
 }

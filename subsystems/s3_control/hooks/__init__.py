@@ -1,0 +1,1 @@
+"""Webhooks: acts that somebody outside carries out, told by one signed request."""

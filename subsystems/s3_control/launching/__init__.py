@@ -1,0 +1,1 @@
+"""Launchers: what starts and stops the workers of a fleet, as processes, systemd units, containers or pods."""
