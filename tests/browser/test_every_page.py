@@ -1,4 +1,7 @@
-"""Every page that links lead to, once each: no rule of axe-core broken, nothing wider than a phone, a picture of it."""
+"""Every page that links lead to, once each: no rule of axe-core broken, nothing that jumps or is wider than a phone.
+
+A picture of each is kept, in both themes.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,18 @@ SETTLED = """() => Promise.all(document.getAnimations()
     .map((one) => one.finished.catch(() => null)))"""  # a colour on its way from one theme to the other is of neither
 OF_THEMES = ["color-contrast", "link-in-text-block"]
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# How far the page jumped until its first numbers were drawn, however long they were in coming: Lighthouse's measure.
+WATCH_JUMPS = """window.jumped = 0;
+    new PerformanceObserver((list) => {
+        for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.jumped += shift.value;
+    }).observe({ type: "layout-shift", buffered: true });
+    document.addEventListener("readystatechange", () =>
+        document.documentElement.style.setProperty("--patience", "60s"));"""
+JUMPED = """async () => {
+    for (let frames = 0; frames < 3; frames += 1) await new Promise(requestAnimationFrame);
+    return window.jumped;
+}"""
+GOOD_JUMP = 0.1  # https://web.dev/articles/cls
 LINKS = """() => [...document.querySelectorAll("main a[href], .sidebar a[href]")]
     .map((link) => new URL(link.getAttribute("href"), location.href).href)"""
 ADMIN = ("/admin/", "/admin/alerts/alertrule/", "/admin/alerts/alertrule/add/", "/admin/password_change/")
@@ -48,12 +63,14 @@ SOME = {
 def test_every_page_is_accessible_narrow_enough_and_pictured(open_page: Open, platform: Platform) -> None:
     """Pages are found as people find them: by the links. Console and CSP are watched by `open_page`."""
     something_to_see(platform)
-    page = open_page(width=1440)
+    page = open_page(width=1440, before=lambda page: page.add_init_script(WATCH_JUMPS))
     until(lambda: len(page.evaluate(LINKS)) > len(GROUPS), seconds=30, what="the sidebar")
 
     seen, broken = {}, []
     for name, path in pages_from(page, "/dashboard/"):
         seen[name] = path
+        if (jumped := page.evaluate(JUMPED)) > GOOD_JUMP:
+            broken.append((path, f"jumped by {jumped:.2f} when its first numbers came"))
         broken += [(path, *each) for each in looked_at(page, name)]
     for path in ADMIN:
         page.goto(platform.url + path)

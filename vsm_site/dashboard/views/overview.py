@@ -36,6 +36,15 @@ LONGEST_ID = 18  # digits that fit a database's column whatever they are
 
 
 VIEWS = {"viability": _("Viability"), "performance": _("Performance"), "algedonic": _("Algedonic")}
+TILES = (
+    ("viability", _("Viability"), "dashboard:scores"),
+    ("alerts", _("Firing alerts"), "dashboard:alerts"),
+    ("pains", _("Open pains"), "dashboard:signals"),
+    ("workers", _("Workers"), "dashboard:workers"),
+    ("rate", _("Tasks a second"), "dashboard:tasks"),
+    ("failing", _("Failing"), "dashboard:task-exceptions"),
+    ("waiting", _("Waiting"), "dashboard:queues"),
+)  # by the name that `tiles.js` fills them by
 LONGEST_PERFORMANCE = DAY  # it merges the sketches of every five minutes of every kind of task
 GUIDE_CLOSED = "guide_closed"
 GUIDE_RULE = {
@@ -58,6 +67,7 @@ def overview(request: HttpRequest, place: Place) -> HttpResponse:
         "dashboard/overview.html",
         view=view,
         views=VIEWS,
+        tiles=TILES,
         line=line_of(place),
         guide=_guide(request, place),
         table=table,

@@ -1,6 +1,5 @@
 // The line of numbers that somebody who is woken up needs first. What nobody tells is unknown, never nought.
-import { config } from "./config.js";
-import { el, keyed, setClass, setText } from "./dom.js";
+import { setClass, setText } from "./dom.js";
 import { duration, metricValue, score, short } from "./format.js";
 import { ownFleets } from "./live.js";
 import { t } from "./text.js";
@@ -82,24 +81,22 @@ function tiles(live) {
   const oldest = told(queues, "oldest_age_seconds");
   const longest = oldest.length ? Math.max(...oldest) : null;
   const [rate, failed] = workTiles(live, workers);
-  const link = (path) => `/dashboard/${path}${config.query}`;
-  return [
-    { name: t("Viability"), href: link("scores/"), value: known(viability?.score ?? null, (value) => score(value)), said: viability?.status ?? "unknown", bad: viability?.status === "critical" },
-    { name: t("Firing alerts"), href: link("alerts/"), ...alertTile(live) },
-    { name: t("Open pains"), href: link("signals/"), ...painTile(live) },
-    { name: t("Workers"), href: link("workers/"), value: `${short(all - unheard)} / ${short(all)}`, said: unheard ? t("{unheard} not heard", { unheard }) : all ? t("all answer") : t("none watched"), bad: unheard > 0 },
-    { name: t("Tasks a second"), href: link("tasks/"), ...rate },
-    { name: t("Failing"), href: link("tasks/exceptions/"), ...failed },
-    { name: t("Waiting"), href: link("queues/"), value: known(sum(told(queues, "ready"))), said: longest === null ? t("in {queues} queues", { queues: queues.length }) : t("the oldest {longest}", { longest: duration(longest) }), bad: longest > LONG_SECONDS },
-  ];
+  return {
+    viability: { value: known(viability?.score ?? null, (value) => score(value)), said: viability?.status ?? "unknown", bad: viability?.status === "critical" },
+    alerts: alertTile(live),
+    pains: painTile(live),
+    workers: { value: `${short(all - unheard)} / ${short(all)}`, said: unheard ? t("{unheard} not heard", { unheard }) : all ? t("all answer") : t("none watched"), bad: unheard > 0 },
+    rate,
+    failing: failed,
+    waiting: { value: known(sum(told(queues, "ready"))), said: longest === null ? t("in {queues} queues", { queues: queues.length }) : t("the oldest {longest}", { longest: duration(longest) }), bad: longest > LONG_SECONDS },
+  };
 }
 
+// The page has a tile of each name in *box*, so that nothing moves when the numbers come.
 export function showTiles(live, box) {
-  return () => keyed(box, tiles(live), (tile) => tile.name, make, update);
-}
-
-function make(tile) {
-  return el("div", { class: "tile" }, el("dt", {}, el("a", { href: tile.href }, tile.name)), el("dd", {}), el("dd", { class: "said" }));
+  return () => {
+    for (const [name, tile] of Object.entries(tiles(live))) update(box.querySelector(`[data-key="${name}"]`), tile);
+  };
 }
 
 function update(node, tile) {

@@ -124,6 +124,7 @@ function joined(lines, step) {
 }
 
 function wantPanels(metrics) {
+  box.querySelector(".awaiting")?.remove();
   for (const metric of metrics) {
     if (panels.has(metric) || panels.size >= MOST_CHARTS) continue;
     const panel = new Panel(metric);
