@@ -442,6 +442,11 @@ def test_an_event_shows_all_of_its_data_and_leads_on(operator: Client) -> None:
     assert "/dashboard/events/journey/?id=a%2Fb%3Fc" in page
 
 
+@pytest.mark.parametrize("asked", ["", "?id=", "?id=%00"])
+def test_the_journey_of_nothing_leads_to_all_events(operator: Client, asked: str) -> None:
+    assert operator.get(f"/dashboard/events/journey/{asked}").headers["Location"] == "/dashboard/events/"
+
+
 def test_a_journey_that_is_cut_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes the first steps for all of them looks in the wrong place."""
     monkeypatch.setattr(journeys, "MOST", 2)

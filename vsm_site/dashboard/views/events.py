@@ -76,6 +76,8 @@ def detail(request: HttpRequest, place: Place, position: int) -> HttpResponse:
 def journey(request: HttpRequest, place: Place) -> HttpResponse:
     """Show all messages and events of one correlation in the order of time."""
     correlation_id = request.GET.get("id", "").replace("\0", "")
+    if not correlation_id:  # it would be of all that belongs to none
+        return redirect(f"{reverse('dashboard:events')}{place.query}")
     found = journeys.journey(correlation_id, whole_reach(request, place))
     return page(
         request, place, "dashboard/journey.html", correlation_id=correlation_id, journey=found,
