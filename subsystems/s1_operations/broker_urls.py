@@ -45,9 +45,11 @@ def display(url: str) -> str:
 
 
 def default_name(url: str) -> str:
-    """Return a name for a fleet that was given none: its virtual host and host."""
+    """Return a name for a fleet that was given none: its virtual host and host; of Redis's usual database the host."""
     parts = urlsplit(url)
     path = unquote(parts.path).strip("/")
+    if path == "0" and parts.scheme.startswith("redis"):
+        path = ""
     return f"{path.replace('/', '.')}@{parts.hostname}" if path else str(parts.hostname)
 
 

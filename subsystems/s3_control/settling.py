@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 
 from subsystems.algedonic.services import try_to_raise
 from subsystems.event_log.services import append
@@ -24,18 +25,32 @@ DONE = (Action.State.APPLIED, Action.State.VERIFIED)
 
 def is_tending_due(*, now: datetime) -> bool:
     """Return whether the clock has any recommendation to look at."""
-    return Recommendation.objects.filter(next_at__lte=now).exists() or _unfinished_holds().exists()
+    return _due(now).exists() or _unfinished_holds().exists()
 
 
 def tend(*, now: datetime) -> int:
     """Look at each recommendation whose time has come; return how many."""
-    due = Recommendation.objects.filter(next_at__lte=now).select_related("fleet", "action").order_by("next_at")
-    rows = list(due[:AT_ONCE])
+    rows = list(_due(now).select_related("fleet", "action").order_by("next_at")[:AT_ONCE])
     for row in rows:
-        TURNS.get(State(row.state), _nothing)(row, now)
+        turn = _without_fleet if _is_without_fleet(row) else TURNS.get(State(row.state), _nothing)
+        turn(row, now)
     for hold in _unfinished_holds()[:AT_ONCE]:
         _take_back(hold, now)
     return len(rows)
+
+
+def _due(now: datetime) -> QuerySet[Recommendation]:
+    """Return what is to be looked at: its time has come, or the fleet that it would act on was forgotten."""
+    without_fleet = Q(state__in=Recommendation.WAITING, fleet=None) & ~Q(act_kind="")
+    return Recommendation.objects.filter(Q(next_at__lte=now) | without_fleet)
+
+
+def _is_without_fleet(row: Recommendation) -> bool:
+    return row.state in Recommendation.WAITING and row.fleet_id is None and bool(row.act_kind)
+
+
+def _without_fleet(row: Recommendation, now: datetime) -> None:
+    _end(row, State.EXPIRED, now, "RecommendationExpired", waits_for="Its fleet is not watched any more.")
 
 
 def _nothing(row: Recommendation, now: datetime) -> None:

@@ -284,6 +284,21 @@ def test_what_nobody_decides_expires_and_what_is_deferred_comes_back(fleet: Flee
     assert (old.state, later.state) == ("expired", "proposed")
 
 
+def test_nobody_is_asked_about_a_fleet_that_is_forgotten(fleet: Fleet, now: datetime) -> None:
+    """It would stay in the inbox, and every approval would be refused."""
+    asked, put_off = advise(fleet, now), advise(fleet, now)
+    recommending.defer(put_off, by=make_user(role="operator"), until=now + timedelta(minutes=6), now=now)
+    fleet.delete()
+
+    assert settling.is_tending_due(now=now)
+    settling.tend(now=now)
+
+    found = Recommendation.objects.values_list("state", "waits_for")
+    assert set(found) == {("expired", "Its fleet is not watched any more.")}
+    assert not settling.is_tending_due(now=now)
+    assert asked.pk != put_off.pk
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
