@@ -84,6 +84,34 @@ def test_work_is_told_by_its_rate_and_failures_of_the_fleets_of_others() -> None
     assert (told["at"], told["rate"], told["failing"]) == ([at], [2.0], [0.1])
 
 
+@pytest.mark.parametrize(("passed", "rate"), [(5, None), (60, 3.0), (300, 0.6)])
+def test_a_step_that_goes_on_is_told_by_the_time_that_passed(
+    passed: float, rate: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over its whole length it would look as if work stopped whenever a step begins."""
+    root, at = root_system(), 1_700_000_100
+    monkeypatch.setattr(overview_queries.time, "time", lambda: float(at + passed))
+    shop = Fleet.objects.create(system=root, name="shop")
+    TaskRollUp.objects.create(fleet=shop, at=at - 300, name="a", succeeded=900)
+    TaskRollUp.objects.create(fleet=shop, at=at, name="a", succeeded=180)
+
+    assert overview_queries.performance(root, 3600)["tasks"]["rate"] == [3.0, rate]
+
+
+def test_a_step_in_which_a_range_begins_or_ends_is_told_by_what_is_read_of_it() -> None:
+    """A day is told by steps of twenty minutes; one of its edges may be five."""
+    root, at = root_system(), 1_700_000_400  # a step of twenty minutes begins
+    shop = Fleet.objects.create(system=root, name="shop")
+    for slot in (at - 300, at, at + 86_400):
+        TaskRollUp.objects.create(fleet=shop, at=slot, name="a", succeeded=900)
+
+    told = overview_queries.performance(root, 86_400 + 300, now=at + 86_400 - 1)["tasks"]
+    later = overview_queries.performance(root, 86_400, now=at + 86_400 + 10)["tasks"]
+
+    assert told["rate"] == [3.0, 900 / 1200]
+    assert later["rate"] == [3.0]
+
+
 def test_a_day_of_pain_is_told_and_what_is_older_is_not() -> None:
     """Older pains would crowd the picture of the day."""
     root, now = root_system(), timezone.now()

@@ -19,7 +19,7 @@ from subsystems.event_log.models import Event
 from subsystems.event_log.streams import Stream
 from subsystems.fleets.models import TaskRollUp
 from subsystems.fleets.queries import latencies
-from subsystems.fleets.roll_ups import Tally, opened
+from subsystems.fleets.roll_ups import STEP_SECONDS, Tally, opened, slot_of
 from subsystems.health.queries import scores_body
 from subsystems.kernel.errors import TransientError
 from subsystems.kernel.times import moment_text
@@ -40,7 +40,7 @@ GROUPS = {
 }  # fmt: skip
 Points = list[tuple[float, float | None]]
 STEPS = 60  # points of a small chart
-ROLL_UP_SECONDS = 300
+LEAST_SECONDS = 30  # of a step that has only begun: in less, two tasks more or fewer would look like a fall or a peak
 SIGNALS_WINDOW, MOST_SIGNALS = timedelta(hours=24), 1_000
 # Each line of a small chart that the store of samples tells: metric, how the sources are put together.
 SAMPLED = {
@@ -126,8 +126,12 @@ def performance(system: System, seconds: float, *, now: float | None = None) -> 
 
 
 def _task_lines(system: System, seconds: float, now: float) -> dict[str, list[float | None]]:
-    step = max(ROLL_UP_SECONDS, int(seconds) // STEPS // ROLL_UP_SECONDS * ROLL_UP_SECONDS)
-    rows = TaskRollUp.objects.filter(fleet_id__in=told_fleets(system), at__gte=now - seconds, at__lte=now)
+    step = max(STEP_SECONDS, int(seconds) // STEPS // STEP_SECONDS * STEP_SECONDS)
+    start = (
+        math.ceil((now - seconds) / STEP_SECONDS) * STEP_SECONDS
+    )  # the first five minutes that lie wholly in the range
+    reached = min(slot_of(now) + STEP_SECONDS, time.time())
+    rows = TaskRollUp.objects.filter(fleet_id__in=told_fleets(system), at__gte=start, at__lte=now)
     tallies: defaultdict[int, Tally] = defaultdict(Tally)
     fields = ("at", "succeeded", "failed", "others", "retried", "runtimes", "waits")
     for at, *numbers in rows.values_list(*fields).iterator(chunk_size=1_000):
@@ -136,8 +140,10 @@ def _task_lines(system: System, seconds: float, now: float) -> dict[str, list[fl
     for at, tally in sorted(tallies.items()):
         ended = tally.succeeded + tally.failed + tally.others
         judged = tally.succeeded + tally.failed
+        known = min(at + step, reached) - max(at, start)
         told: Mapping[str, float | None] = {
-            "at": at, "rate": ended / step, "failing": tally.failed / judged if judged else None,
+            "at": at, "rate": ended / known if known >= LEAST_SECONDS else None,
+            "failing": tally.failed / judged if judged else None,
             **_shares("runtime", tally.runtimes), **_shares("wait", tally.waits),
         }  # fmt: skip
         for name, value in told.items():
