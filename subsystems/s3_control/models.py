@@ -174,6 +174,11 @@ class StandingOrder(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
 
+    def holders(self) -> list[Confirmation]:
+        """Return what workers said that they hold; of one that was told a limit and has not answered, nothing yet."""
+        told = self.confirmations.all()
+        return [each for each in told if each.value or self.kind != StandingOrder.Kind.RATE_LIMIT]
+
 
 class Confirmation(models.Model):
     """A worker said that it holds a standing order. One that started later than *at* knows nothing of it."""

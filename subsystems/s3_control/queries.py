@@ -90,7 +90,7 @@ def order_body(order: StandingOrder) -> dict[str, Any]:
         "since": moment_text(order.since),
         "until": moment_text(order.until),
         "ending": order.ending,
-        "confirmed": {each.node: each.value for each in order.confirmations.all()},
+        "confirmed": {each.node: each.value for each in order.holders()},
     }
 
 

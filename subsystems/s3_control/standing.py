@@ -111,7 +111,10 @@ def pause(order: StandingOrder, control: FleetControl, now: datetime) -> Coverag
 
 
 def limit(order: StandingOrder, control: FleetControl, now: datetime) -> Coverage:
-    """Divide a limit among the workers that run its task, and tell each whose share is another now."""
+    """Divide a limit among the workers that run its task, and tell each whose share is another now.
+
+    What a worker held before is kept before it is told: where its answer is lost, the next look finds our own limit.
+    """
     workers = workers_now(control)
     confirmed = {each.node: each for each in order.confirmations.all()}
     fresh = [node for node, worker in workers.items() if node not in confirmed or not _holds(order, worker, now)]
@@ -122,11 +125,13 @@ def limit(order: StandingOrder, control: FleetControl, now: datetime) -> Coverag
     held = {node: rates[node] if node in rates else confirmed[node].value for node in working}
     telling = shares.to_tell(wanted, held)
     told = {node: {"task_name": order.key, "rate_limit": rate} for node, rate in telling.items()}
+    for node in working:
+        if node not in confirmed:
+            _confirm(order, node, now, former=rates[node] or NONE)
     answers = control.tell_each("rate_limit", told)
     for node in working:
         if node not in telling or answers.get(node) == "":
-            former = rates[node] or NONE if node in rates and node not in confirmed else ""
-            _confirm(order, node, now, value=shares.celery_rate(wanted[node]), former=former)
+            _confirm(order, node, now, value=shares.celery_rate(wanted[node]))
     wrong = {node for node in telling if answers.get(node) != ""}
     silent = set(control.fleet.workers) - set(workers)
     return Coverage(set(working) - wrong, wrong | silent)
@@ -135,7 +140,7 @@ def limit(order: StandingOrder, control: FleetControl, now: datetime) -> Coverag
 def covered(action: Action, control: FleetControl) -> dict[str, Any]:
     """Return which workers hold every order of *action*, and which do not."""
     orders = list(action.orders.filter(ended_at=None).prefetch_related("confirmations"))
-    holders: list[set[str]] = [{each.node for each in order.confirmations.all()} for order in orders]
+    holders: list[set[str]] = [{each.node for each in order.holders()} for order in orders]
     everybody = set(control.fleet.workers).union(*holders)
     confirmed = set.intersection(*holders) if holders else set()
     return {"orders": len(orders), "confirmed": sorted(confirmed), "missing": sorted(everybody - confirmed)}
@@ -253,7 +258,7 @@ APPLY: dict[StandingOrder.Kind, Apply] = {
 
 
 def _holds(order: StandingOrder, worker: Worker, now: datetime) -> bool:
-    found = next((each for each in order.confirmations.all() if each.node == worker.node), None)
+    found = next((each for each in order.holders() if each.node == worker.node), None)
     return found is not None and not _is_new(found, worker, now)
 
 

@@ -24,7 +24,7 @@ from subsystems.s1_operations.adapters.celery_control import control_of
 from subsystems.s1_operations.adapters.celery_link import close_links
 from subsystems.s1_operations.models import Fleet
 from subsystems.s3_control import permitting
-from subsystems.s3_control.models import Allocation, Bargain, PoolUnit, Recommendation, ResourcePool
+from subsystems.s3_control.models import Action, Allocation, Bargain, PoolUnit, Recommendation, ResourcePool
 from subsystems.s3_control.previews import rates_now, reference, workers_now
 from tests.support.brokers import fleet_broker
 from tests.support.factories import make_token
@@ -102,7 +102,11 @@ def at_work(fleet: Fleet, queue: str, *permitted: str) -> Iterator[str]:
         platform_processes(queue),
         watched_worker(fleet_broker("amqp"), queue, pool="prefork", size=2, prefetch=1) as (_, node),
     ):
-        yield node
+        try:
+            yield node
+        finally:
+            for row in (*Bargain.objects.values(), *Recommendation.objects.values(), *Action.objects.values()):
+                print(row)  # shown where the test failed: what waits for what
 
 
 class Worker:

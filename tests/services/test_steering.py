@@ -20,7 +20,7 @@ from subsystems.fleets.receiver import FleetReceivers
 from subsystems.kernel.errors import Refused
 from subsystems.recursion.queries import root_system
 from subsystems.s1_operations import services as operations
-from subsystems.s1_operations.adapters.celery_control import control_of
+from subsystems.s1_operations.adapters.celery_control import FleetControl, control_of
 from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s3_control import captures, carrying, standing, steering
 from subsystems.s3_control.models import Action, StandingOrder
@@ -452,6 +452,24 @@ def test_a_limit_across_the_fleet_is_divided_anew_when_workers_come_and_go(
     assert alone == left == {one: "60/s"}
     assert shared == {one: "30/s", two: "30/s"}
     assert free == {one: None}
+
+
+def test_a_limit_whose_answer_was_lost_is_not_taken_for_the_workers_own(
+    fleet: Fleet, queue: str, url: str, steer: Steer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker holds it, and nobody heard so: asked again it says that it holds just that. At the end it is free."""
+    tell_each = FleetControl.tell_each
+    with watched_worker(url, queue) as (_, one), control_of(reference(fleet)) as control:
+        expect(fleet, one)
+        with monkeypatch.context() as deaf:
+            deaf.setattr(FleetControl, "tell_each", lambda self, *told: tell_each(self, *told, within=0.0))
+            limited = steer("task.fleet_rate_limit", "watched.write", rate="60/s")
+        held = rates_now(control, "watched.write", [one])
+        ended = steer("task.end_fleet_rate_limit", "watched.write")
+        free = rates_now(control, "watched.write", [one])
+
+    assert (limited.state, ended.state) == ("verified", "verified")
+    assert (held, free) == ({one: "60/s"}, {one: None})
 
 
 @pytest.fixture(autouse=True)

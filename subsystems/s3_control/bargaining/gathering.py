@@ -173,7 +173,7 @@ def _limits_in_force(pool: ResourcePool) -> dict[str, float]:
         fleet=pool.fleet_id, kind=StandingOrder.Kind.RATE_LIMIT, ended_at=None, ending=False
     ).prefetch_related("confirmations")
     return {
-        order.key: sum(per_second(each.value) or 0.0 for each in order.confirmations.all()) for order in orders
+        order.key: sum(per_second(each.value) or 0.0 for each in order.holders()) for order in orders
     }  # fmt: skip
 
 

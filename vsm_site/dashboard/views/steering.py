@@ -242,7 +242,7 @@ def _as_json(name: str, text: str) -> str:
 
 def _orders(orders: QuerySet[StandingOrder]) -> list[dict[str, Any]]:
     in_force = orders.filter(ended_at=None).select_related("fleet").prefetch_related("confirmations")
-    return [{"order": order, "confirmed": sorted(order.confirmations.all(), key=_node)} for order in in_force[:100]]
+    return [{"order": order, "confirmed": sorted(order.holders(), key=_node)} for order in in_force[:100]]
 
 
 def _node(confirmation: Any) -> str:
