@@ -101,6 +101,17 @@ def test_one_task_is_drawn_with_its_family(reader: Client, shop: Fleet) -> None:
     assert "style=" not in page
 
 
+def test_nobody_waits_less_than_no_time(reader: Client, shop: Fleet) -> None:
+    """The clocks of who sends and of who works differ by milliseconds."""
+    Task.objects.filter(uuid="a").update(sent_at=1_000.004, started_at=1_000.0)
+    task = Task.objects.get(uuid="a")
+
+    pages = text(reader.get(BASE)), text(reader.get(f"{BASE}{task.pk}/"))
+
+    assert task.wait_seconds < 0
+    assert all("0.000 s" in page and "-0.004" not in page for page in pages)
+
+
 def test_what_the_list_may_not_show_is_told_above_it(reader: Client, shop: Fleet) -> None:
     """A list with holes that looks whole is worse than none."""
     now = make_moment()

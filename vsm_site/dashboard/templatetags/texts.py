@@ -44,3 +44,9 @@ def said(value: Any) -> str:
     if value is None or value in ("", [], {}):
         return gettext("none")
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+@register.filter
+def from_zero(value: float | None) -> float | None:
+    """Return a length of time, 0 for a negative one: two machines told its ends, and their clocks differ by more."""
+    return None if value is None else max(0.0, value)
