@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
+from tests.browser.conftest import listening
 from tests.support.platform_process import PASSWORD, Platform, until
 
 Open = Callable[..., Page]
@@ -218,6 +219,18 @@ def test_a_unit_has_a_chart_for_each_metric_and_can_be_paused(open_page: Open) -
     expect(page.locator("#facts")).to_contain_text("paused")
     content.get_by_role("button", name="Resume").click()
     expect(content.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_a_page_that_is_paused_looks_so(open_page: Open) -> None:
+    """Its button says what a press of it does."""
+    strip = listening(open_page()).locator("#strip")
+
+    strip.get_by_role("button", name="Pause").click()
+
+    expect(strip.get_by_role("button", name="Resume")).to_be_visible()
+    expect(strip.get_by_role("button", name="Pause")).to_have_count(0)
+    strip.get_by_role("button", name="Resume").click()
+    expect(strip.get_by_role("button", name="Pause")).to_be_visible()
 
 
 def test_flower_is_one_click_away_and_behind_a_login(open_page: Open) -> None:

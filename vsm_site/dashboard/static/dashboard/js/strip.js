@@ -24,6 +24,7 @@ export function showStrip(live) {
     const { condition } = live;
     strip.dataset.state = condition === "refused" ? "lost" : condition;
     setText(connection, SENTENCES[condition](live));
+    connection.title = connection.textContent; // where there is too little room for all of it
     document.getElementById("content").classList.toggle("is-stale", STALE.has(condition));
     const age = tickAge(live);
     if (age !== null) {
@@ -43,7 +44,9 @@ export function showStrip(live) {
   });
   live.on("pause", ({ paused }) => {
     pausedAt = paused ? (pausedAt ?? Date.now() / 1000) : null;
-    hold.setAttribute("aria-pressed", String(paused));
+    const [pause, resume] = hold.children;
+    pause.hidden = paused;
+    resume.hidden = !paused;
   });
   live.on("state", draw);
   live.on("pause", draw);
