@@ -88,6 +88,8 @@ def _watch_functions(assessment: Assessment, now: datetime) -> None:
             title = f"{each.upper()} {TITLES[each]} is unhealthy: {vital['reason']}"
             data = {"subsystem": str(each), "threshold": 0.5, "comparison": "lte", "assessment_id": assessment.pk}
             _raise(assessment, "function", key, Severity.WARNING, title, data, vital["score"], now)
+        elif vital.get("status") == "unhealthy" and alert is not None and alert.open and alert.value != vital["score"]:
+            _change(alert, value=vital["score"])
         elif vital.get("status") in ("healthy", "degraded") and alert is not None:
             _over(alert, now)
 

@@ -50,7 +50,7 @@ def measure(system: System, *, now: datetime) -> Measured:
     found = {
         Subsystem.S1: vitals.operations(units),
         Subsystem.S2: _coordination(now),
-        Subsystem.S3: vitals.control(cycles, _hosts(system)),
+        Subsystem.S3: vitals.control(cycles if units.count else Cycles(), _hosts(system)),  # of nothing all is heard
         Subsystem.S4: vitals.intelligence(
             configured=counts["http"] + outside.configured,
             heard=counts["http_heard"] + outside.scanned,

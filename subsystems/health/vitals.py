@@ -157,9 +157,16 @@ def control(cycles: Cycles, hosts: Mapping[str, Mapping[str, float | None]]) -> 
     score = mean_known([coverage, headroom])
     if score is None:
         return Vital(None, "Nothing was collected in the last minute, and no host tells its resources.", measures)
-    missing = [name for name in ("collection_coverage", "resource_headroom") if measures[name] is None]
-    without = f" ({missing[0].replace('_', ' ')} unknown)" if missing else ""
-    return Vital(score, f"Collection coverage and resource headroom{without}.", measures)
+    covered = "Collection coverage " + ("unknown" if coverage is None else f"{coverage:.2f}")
+    free = "resource headroom unknown" if headroom is None else f"resource headroom {headroom:.2f}{_least(hosts)}"
+    return Vital(score, f"{covered}, {free}.", measures)
+
+
+def _least(hosts: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Return which resource of which host is the scarcest, for whoever is to do something about it."""
+    told = [(parts[name], name, host) for host, parts in hosts.items() for name in RESOURCES if name in parts]
+    known = [(value, f" (least: {name} of {host})") for value, name, host in told if value is not None]
+    return min(known)[1] if known else ""
 
 
 def intelligence(*, configured: int, heard: int, fleets: Sequence[FleetAge] = ()) -> Vital:

@@ -129,6 +129,20 @@ def test_the_loss_of_one_function_warns_whatever_the_score(system: System) -> No
     assert (kept.state, over.state) == ("firing", "resolved")
 
 
+def test_the_number_of_a_lost_function_goes_on(system: System) -> None:
+    """One that stands still for hours looks like one that nobody measures."""
+    hear(assessed(system, "normal", 1, s3="unhealthy"))
+    worse = assessed(system, "normal", 2, s3="unhealthy")
+    worse.subsystems["s3"]["score"] = 0.02
+    worse.save()
+    hear(worse)
+    followed = Alert.objects.get().value
+    resolve(Alert.objects.get(), make_user())
+    hear(assessed(system, "normal", 3, s3="unhealthy"))
+
+    assert (followed, Alert.objects.get().value) == (0.02, 0.02)
+
+
 def test_the_alert_says_how_viable_the_system_is(system: System) -> None:
     """The number and the threshold it fell below."""
     live_through(system, "critical")

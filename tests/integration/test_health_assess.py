@@ -142,6 +142,17 @@ def test_every_system_is_assessed_in_its_slot_whoever_comes_first(system: System
     assert made == [2, 0]
 
 
+def test_a_system_without_units_is_not_blamed_for_those_of_others(system: System) -> None:
+    """Whoever divides an organisation begins with empty parts: nothing of them is late."""
+    populate(system)
+    CollectionCycle.objects.update(answered_count=0)
+    empty = make_system("child", parent=system)
+
+    found = queries.measure(empty, now=NOON).vitals["s3"]
+
+    assert (queries.measure(system, now=NOON).vitals["s3"].measures["collection_coverage"], found.score) == (0.0, None)
+
+
 def test_the_first_collection_does_not_wait_for_the_slot(system: System) -> None:
     """A newcomer sees a score within seconds, and the slot still gets its own assessment."""
     early = services.assess_early(now=NOON + timedelta(seconds=3))

@@ -108,6 +108,18 @@ def test_s3_is_the_mean_of_what_is_known(
     assert vital.score == (None if expected is None else pytest.approx(expected))
 
 
+def test_s3_names_what_is_scarcest() -> None:
+    """A number alone tells nobody where to look."""
+    hosts = {"a": {"cpu": 0.5, "memory": None}, "b": {"cpu": 0.7, "disk": 0.1}}
+
+    assert vitals.control(Cycles(12, 100, 90), hosts).reason == (
+        "Collection coverage 0.90, resource headroom 0.30 (least: disk of b)."
+    )
+    assert vitals.control(Cycles(12, 100, 90), {"a": {}}).reason == (
+        "Collection coverage 0.90, resource headroom unknown."
+    )
+
+
 @pytest.mark.parametrize(("configured", "heard", "expected"), [(4, 3, 0.75), (2, 0, 0.0), (0, 0, None)])
 def test_s4_is_environment_awareness(configured: int, heard: int, expected: float | None) -> None:
     """Without outside sources S4 is blind, which is neither good nor bad but unknown (3.7)."""
