@@ -20,8 +20,10 @@ from subsystems.s1_operations.models import Fleet, Unit
 from subsystems.s3_control.models import TaskRun
 from subsystems.telemetry.samples import Sample
 from subsystems.telemetry.services import record
+from tests.support.crowd import crowd_units
 from tests.support.factories import PASSWORD, make_system, make_unit, make_user
 from vsm_site.dashboard import queries
+from vsm_site.dashboard.live_view import View
 
 pytestmark = pytest.mark.django_db
 PAGES = [
@@ -330,6 +332,29 @@ def test_the_snapshot_needs_as_many_queries_for_many_units_as_for_one(
 
     assert len(body["units"]) == len(body["alerts"]) == 30
     assert body["units"][7]["latest"]["orders"][1] == 7.0
+
+
+def test_a_fleet_is_counted_whole_however_little_of_it_is_in_sight(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """A page that shows the worst two still says that 250 of 300 answer; one query more finds the deepest queues."""
+    system = root_system()
+    crowd_units(1500)  # of five kinds
+    Unit.objects.filter(kind="celery_worker", pk__in=Unit.objects.filter(kind="celery_worker")[:50]).update(
+        state=Unit.State.SILENT, score=0.0
+    )
+
+    with django_assert_max_num_queries(14):
+        body = queries.snapshot(system, View(limit=2, queues=0))
+
+    counts = {(line["fleet"], line["kind"]): line for line in body["totals"]["units"]["fleets"]}
+    workers = counts["shop", "celery_worker"]
+    assert (workers["units"], workers["active"], workers["silent"]) == (300, 250, 50)
+    assert sum(workers["health"].values()) == counts["shop", "celery_queue"]["units"] == 300
+    assert body["view"] == {"units": 2, "matching": 1500, "cut": True}
+    groups = body["totals"]["units"]["groups"]
+    assert {"shop/celery_worker-*", "shop/http-*"} <= {group["role"] for group in groups}
+    assert sum(group["units"] for group in groups) == 1500
 
 
 def test_the_number_of_a_snapshot_is_read_before_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,11 @@
 //   view                      {units, matching, cut}: how many units are in sight, how many the view matches, whether that
 //                             is more (then filter by `live.look`, not here)
 //   totals.units              {all, health: {healthy, degraded, unhealthy, unknown}, states: {active, silent, …},
-//                             kinds: {host, …}, groups: [{kind, fleet, role, units, health, silent}], left_out}: all units
-//                             of the system, folded by kind, fleet and role (`shop/celery@web-*`), the largest group first
+//                             kinds: {host, …}, fleets: [{kind, fleet, units, health, silent, active}],
+//                             groups: [{kind, fleet, role, units, health, silent}]}: all units of the system; `fleets` has
+//                             one line for each kind that a fleet has, `groups` folds by kind, fleet and role
+//                             (`shop/celery@web-*`), the largest first. Where roles are more than 200, those that differ in
+//                             numbers are one (`shop/api-*@host*`) and the smallest one of the role `*`: nothing is left out
 //   totals.alerts             {all, states: {pending, firing, …}, firing: {critical, warning, info}}
 //   totals.signals            {all, pain: {critical, high, medium, low}}
 //   channels                  {command, coordination, audit, resource_bargain, algedonic, homeostat}, each
@@ -286,6 +289,15 @@ export function answeredAt(live, fleet) {
 export function tickAge(live) {
   const at = epoch(live.data.tick?.at);
   return at === null ? null : Math.max(0, live.now() - at);
+}
+
+// What the server counts of *kind* in each fleet: whoever counts what is in sight counts too few where there is more.
+export function countsOf(live, kind) {
+  return (live.data.totals?.units.fleets ?? []).filter((line) => line.kind === kind);
+}
+
+export function countsIn(live, kind, fleet) {
+  return countsOf(live, kind).find((line) => line.fleet === fleet.name) ?? { units: 0, active: 0, silent: 0 };
 }
 
 // The names of the fleets that are the platform's own.

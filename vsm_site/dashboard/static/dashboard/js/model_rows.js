@@ -86,23 +86,29 @@ function folded(units, room, inside) {
 }
 
 // Rows from counts: the finest grouping of them that fits. The units of a row are those of it that are in sight.
-function countedRows({ groups, left_out: leftOut }, own, seen, room) {
+function countedRows({ groups }, own, seen, room) {
   const operations = groups.filter((group) => group.kind !== "celery_queue");
   const ours = operations.filter((group) => own.has(group.fleet));
   const others = operations.filter((group) => !own.has(group.fleet)).map((group) => ({ ...group, name: group.role }));
-  const rest = leftOut ? [{ kind: "", fleet: null, name: "others", units: leftOut, health: { unknown: leftOut }, silent: 0 }] : [];
-  const sums = KEYS.slice(1).map((keyOf) => summed([...others, ...rest], keyOf));
-  const found = sums.find((rows) => rows.length <= room) ?? sums.at(-1).slice(0, room);
+  const sums = KEYS.slice(1).map((keyOf) => summed(others, keyOf));
+  const largest = new Set(sums.at(-1).slice(0, room - 1).map((row) => row.key));
+  const ofKind = (group) => (largest.has(KEYS[3](group)[0]) ? KEYS[3](group) : ["others", "others"]);
+  const found = sums.find((rows) => rows.length <= room) ?? summed(others, ofKind);
   const platform = ours.length ? [...summed(ours, () => ["platform", t("This platform")])] : [];
-  return [...found, ...platform].map((row) => ({ ...row, units: seen.filter((unit) => row.key === "platform" ? own.has(unit.fleet) : KEYS.some((keyOf) => keyOf(unit)[0] === row.key)) }));
+  const inSight = (row) => seen.filter((unit) => (row.key === "platform" ? own.has(unit.fleet) : KEYS.some((keyOf) => keyOf(unit)[0] === row.key)));
+  return [...found, ...platform].map((row) => {
+    const units = inSight(row);
+    return row.members === 1 && units.length === 1 && row.key !== "platform" ? single(units[0]) : { ...row, units };
+  });
 }
 
 function summed(groups, keyOf) {
   const rows = new Map();
   for (const group of groups) {
-    const [key, name] = group.kind ? keyOf(group) : ["others", "others"];
+    const [key, name] = keyOf(group);
     if (!rows.has(key)) rows.set(key, { key, type: "fold", name, kind: group.kind, fleet: group.fleet, members: 0, counts: Object.fromEntries(LEVELS.map((level) => [level, 0])), silent: 0, score: null, rate: null });
     const row = rows.get(key);
+    if (row.kind !== group.kind) row.kind = "";
     row.members += group.units;
     row.silent += group.silent;
     for (const level of LEVELS) row.counts[level] += group.health[level] ?? 0;

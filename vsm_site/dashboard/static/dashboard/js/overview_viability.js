@@ -4,7 +4,7 @@ import { showAlerts } from "./alerts.js";
 import { badge } from "./badge.js";
 import { el, keyed, setText } from "./dom.js";
 import { ago, clock, duration, metricValue, short } from "./format.js";
-import { answeredAt } from "./live.js";
+import { answeredAt, countsIn } from "./live.js";
 import { showModel } from "./model.js";
 import { getJson } from "./post.js";
 import { showSignals } from "./signals.js";
@@ -81,6 +81,7 @@ function makeFleet(fleet) {
 function updateFleet(row, fleet, units, live) {
   const told = (kind, metric) => units.filter((unit) => unit.kind === kind).map((unit) => unit.latest?.[metric]?.[1]).filter((value) => value !== undefined && value !== null);
   const sum = (values) => (values.length ? values.reduce((total, value) => total + value, 0) : null);
+  const floor = (kind) => (units.filter((unit) => unit.kind === kind).length < countsIn(live, kind, fleet).units ? "≥ " : ""); // of those in sight
   const connected = answeredAt(live, fleet);
   const [, broker, workers, rate, failing, waiting, oldest] = row.children;
   const state = !fleet.enabled ? t("switched off") : connected === null ? t("not reached yet") : t("answered {when}", { when: ago(Math.max(0, live.now() - connected)) });
@@ -88,14 +89,14 @@ function updateFleet(row, fleet, units, live) {
   sign.className = `badge ${!fleet.enabled || connected === null ? "unknown" : fleet.last_error ? "unhealthy" : "healthy"}`;
   setText(sign, state);
   setText(broker.querySelector(".error"), fleet.last_error ?? "");
-  const all = units.filter((unit) => unit.kind === "celery_worker");
-  setText(workers, t("{some} of {all}", { some: all.filter((unit) => unit.state === "active").length, all: all.length }));
+  const counts = countsIn(live, "celery_worker", fleet);
+  setText(workers, t("{some} of {all}", { some: counts.active, all: counts.units }));
   const rates = sum(told("celery_worker", "task_rate"));
-  setText(rate, rates === null ? t("unknown") : `${short(rates)}/s`);
-  const failed = all.map((unit) => [unit.latest?.task_rate?.[1] ?? 0, unit.latest?.failure_rate?.[1]]).filter(([n, share]) => n > 0 && share !== undefined);
-  setText(failing, failed.length && rates ? metricValue("failure_rate", sum(failed.map(([n, share]) => n * share)) / sum(failed.map(([n]) => n))) : "unknown");
+  setText(rate, rates === null ? t("unknown") : `${floor("celery_worker")}${short(rates)}/s`);
+  const failed = units.map((unit) => [unit.latest?.task_rate?.[1] ?? 0, unit.latest?.failure_rate?.[1]]).filter(([n, share]) => n > 0 && share !== undefined);
+  setText(failing, failed.length && rates && !floor("celery_worker") ? metricValue("failure_rate", sum(failed.map(([n, share]) => n * share)) / sum(failed.map(([n]) => n))) : t("unknown"));
   const ready = sum(told("celery_queue", "ready"));
-  setText(waiting, ready === null ? t("unknown") : short(ready));
+  setText(waiting, ready === null ? t("unknown") : `${floor("celery_queue")}${short(ready)}`);
   const ages = told("celery_queue", "oldest_age_seconds");
-  setText(oldest, ages.length ? duration(Math.max(...ages)) : "–");
+  setText(oldest, ages.length ? `${floor("celery_queue")}${duration(Math.max(...ages))}` : "–");
 }

@@ -1,7 +1,7 @@
 // The line of numbers that somebody who is woken up needs first. What nobody tells is unknown, never nought.
 import { setClass, setText } from "./dom.js";
 import { duration, metricValue, score, short } from "./format.js";
-import { ownFleets } from "./live.js";
+import { countsOf, ownFleets } from "./live.js";
 import { t } from "./text.js";
 
 const MUCH_FAILS = 0.05;
@@ -33,14 +33,13 @@ function failing(workers) {
   return rate ? sum(pairs.map(([each, failed]) => each * failed)) / rate : null;
 }
 
-// Workers: all of them where the server counts them, for only some may be in sight.
-function counted(live, workers) {
+// Workers: all of them, for only some may be in sight.
+function counted(live) {
   const own = ownFleets(live);
-  const groups = (live.data.totals?.units.groups ?? []).filter((group) => group.kind === "celery_worker");
-  const others = groups.filter((group) => !own.has(group.fleet));
-  const told = others.length ? others : groups;
-  if (!live.data.view?.cut || !told.length) return [workers.length, workers.filter((unit) => unit.state !== "active").length];
-  return [sum(told.map((group) => group.units)), sum(told.map((group) => group.silent))];
+  const lines = countsOf(live, "celery_worker");
+  const others = lines.filter((line) => !own.has(line.fleet));
+  const shown = others.length ? others : lines;
+  return { all: sum(shown.map((line) => line.units)) ?? 0, active: sum(shown.map((line) => line.active)) ?? 0 };
 }
 
 function alertTile(live) {
@@ -76,7 +75,8 @@ function tiles(live) {
   const units = ofFleets(live);
   const workers = units.filter((unit) => unit.kind === "celery_worker");
   const queues = units.filter((unit) => unit.kind === "celery_queue");
-  const [all, unheard] = counted(live, workers);
+  const { all, active } = counted(live);
+  const unheard = all - active;
   const { viability } = live.data;
   const oldest = told(queues, "oldest_age_seconds");
   const longest = oldest.length ? Math.max(...oldest) : null;
@@ -85,7 +85,7 @@ function tiles(live) {
     viability: { value: known(viability?.score ?? null, (value) => score(value)), said: viability?.status ?? "unknown", bad: viability?.status === "critical" },
     alerts: alertTile(live),
     pains: painTile(live),
-    workers: { value: `${short(all - unheard)} / ${short(all)}`, said: unheard ? t("{unheard} not heard", { unheard }) : all ? t("all answer") : t("none watched"), bad: unheard > 0 },
+    workers: { value: `${short(active)} / ${short(all)}`, said: unheard ? t("{unheard} not heard", { unheard }) : all ? t("all answer") : t("none watched"), bad: unheard > 0 },
     rate,
     failing: failed,
     waiting: { value: known(sum(told(queues, "ready"))), said: longest === null ? t("in {queues} queues", { queues: queues.length }) : t("the oldest {longest}", { longest: duration(longest) }), bad: longest > LONG_SECONDS },
