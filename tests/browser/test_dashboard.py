@@ -112,7 +112,7 @@ def test_a_rule_made_here_fires_is_acknowledged_and_resolves(open_page: Open, pl
     expect(alert).to_contain_text("firing")
     assert time.monotonic() - started < 10
 
-    expect(alert).to_contain_text("billing-1: 50 (limit 10)")
+    expect(alert).to_contain_text("billing-1: 50 (limit > 10)")
     alert.get_by_role("button", name="Acknowledge").click()
     expect(alert).to_contain_text("acknowledged by admin")
     expect(alert.get_by_role("button", name="Acknowledge")).to_be_hidden()

@@ -7,6 +7,7 @@ import { post } from "./post.js";
 import { askQuiet } from "./quiet.js";
 import { t } from "./text.js";
 
+const SIGNS = { gt: "> ", gte: "≥ ", lt: "< ", lte: "≤ " };
 const RANK = { critical: 0, warning: 1, info: 2 };
 
 // Of all, or of those that *only* lets through.
@@ -82,7 +83,7 @@ function update(node, alert, live) {
   setText(node.querySelector(".alert-title"), alert.title);
   const metric = alert.metric ?? "";
   const value = alert.value === null ? t("no value") : metricValue(metric, alert.value);
-  const limit = alert.threshold === null || alert.threshold === undefined ? "" : ` ${t("(limit {threshold})", { threshold: metricValue(metric, alert.threshold) })}`;
+  const limit = alert.threshold === null || alert.threshold === undefined ? "" : ` ${t("(limit {threshold})", { threshold: `${SIGNS[alert.comparison] ?? ""}${metricValue(metric, alert.threshold)}` })}`;
   setText(node.querySelector(".alert-what"), `${alert.subject}: ${value}${limit}`);
   const since = epoch(alert.state === "firing" ? alert.fired_at : alert.pending_at);
   const by = alert.acknowledged_by ? ` · ${t("acknowledged by {acknowledged_by}", { acknowledged_by: alert.acknowledged_by })}` : alert.acknowledged_at ? ` · ${t("acknowledged")}` : "";

@@ -21,7 +21,7 @@ export function layout({ rows = 0, dots = 0, narrow = false } = {}) {
   const placed = Array.from({ length: rows }, (_, index) => rowAt(base, first + index * pitch, { r, arm, square, spine, pitch }));
   const field = dots ? fieldAt(base, first - arm * 0.4, dots) : null;
   const last = field ? field.bottom : first + Math.max(0, rows - 1) * pitch + r;
-  const height = Math.round(last + (narrow ? 90 : 78));
+  const height = Math.round(last + (narrow ? 98 : 94));
   return { ...parts(base, spine, height), width: base.width, height, narrow, r, square, spine, rows: placed, field, bottom: last };
 }
 
@@ -35,7 +35,7 @@ function rowAt(base, cy, { r, arm, square, spine, pitch }) {
     arm: line(cx + r * Math.SQRT1_2, cy - r * Math.SQRT1_2, spine - square / 2, cy - arm + square / 2),
     armMiddle: { x: (cx + spine) / 2 + 2, y: cy - arm / 2 - 2 },
     asked: line(right - 18, cy, cx - r - 4, cy),
-    local: { path: amoeba(middle, cy, (right - left) * 0.44, pitch * 0.5, cy), x: middle, y: cy },
+    local: { path: amoeba(middle, cy, (right - left) * 0.44, pitch * 0.45, cy), x: middle, y: cy },
     boundary: { x: right + 14, y: cy },
     regulator: { x: base.s2, y: cy - arm },
     regulated: line(spine + square / 2, cy - arm, base.s2 - 9, cy - arm),
@@ -65,7 +65,7 @@ function parts(base, spine, height) {
   const [left, right] = base.env;
   const middle = (left + right) / 2;
   const loop = (s4 + s3) / 2;
-  const end = height - (base === NARROW ? 60 : 52);
+  const end = height - (base === NARROW ? 58 : 54);
   const top = s4 + 46;
   const side = w / 2 + 14;
   return {
@@ -80,7 +80,7 @@ function parts(base, spine, height) {
     closing: `M${at(spine - w / 2)} ${at(s5 + 6)}H${at(spine - side)}V${at(loop)}H${at(spine - 46)}`,
     command: `M${at(spine + w / 2)} ${at(s5 + 6)}H${at(spine + side)}V${at(s3 - 8)}H${at(spine + w / 2 + 4)}`,
     s3s2: line(spine + w / 2, s3 + 4, s2 - 22, s3 + 4), s3star: line(spine - w / 2, s3 + 4, star + 20, s3 + 4),
-    outlook: line(spine - w / 2, s4 + 8, right - 4, top + 28), ahead: line(spine - w / 2, s4 - 6, middle + (right - left) * 0.4, s4 - 18),
+    outlook: line(spine - w / 2, s4 + 8, middle + (right - left) * 0.39, top + 40), ahead: line(spine - w / 2, s4 - 6, middle + (right - left) * 0.4, s4 - 18),
     lane: { x: lane, top: s5 },
     orders: (to) => line(spine + 5, s3 + h / 2, spine + 5, to), bargain: (to) => line(spine - 5, s3 + h / 2, spine - 5, to),
     coordination: (to) => line(s2, s3 + 22, s2, to),
