@@ -7,7 +7,7 @@ from django.template import Context, Engine
 from django.templatetags.i18n import TranslateNode
 from django.utils import translation
 
-from vsm_site.dashboard.templatetags.texts import Text
+from vsm_site.dashboard.templatetags.texts import Text, breaks
 
 DJANGOS = Engine(builtins=["django.templatetags.i18n"])
 OURS = Engine(builtins=["django.templatetags.i18n", "vsm_site.dashboard.templatetags.texts"])
@@ -45,3 +45,9 @@ def test_only_what_never_changes_is_kept() -> None:
     nodes = OURS.from_string('{% translate "Alerts" %}{% translate word %}').nodelist
 
     assert [type(node) for node in nodes] == [Text, TranslateNode]
+
+
+def test_a_name_breaks_where_its_parts_meet() -> None:
+    """A column breaks words where it must; nobody reads `embedded@v` and `m`."""
+    assert breaks("celery@10.0.0.1") == "celery@<wbr>10.<wbr>0.<wbr>0.<wbr>1"
+    assert breaks("a/<b>") == "a/&lt;b&gt;"

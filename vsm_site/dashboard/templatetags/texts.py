@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import template
 from django.template.base import Node, Parser, Token
 from django.template.context import Context
 from django.templatetags.i18n import do_translate
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
+
+BREAKS = re.compile(r"(?<=[@./_:-])(?=\w)")
 
 register = template.Library()
 
@@ -50,3 +55,9 @@ def said(value: Any) -> str:
 def from_zero(value: float | None) -> float | None:
     """Return a length of time, 0 for a negative one: two machines told its ends, and their clocks differ by more."""
     return None if value is None else max(0.0, value)
+
+
+@register.filter
+def breaks(name: object) -> SafeString:
+    """Return a name that a narrow column may break where its parts meet, and not within a word of it."""
+    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in BREAKS.split(str(name))))
