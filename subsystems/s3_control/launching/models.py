@@ -55,6 +55,7 @@ class LaunchedProcess(models.Model):
 
     class Meta:
         ordering = ["name"]
+        verbose_name_plural = _("launched processes")
         constraints = [models.UniqueConstraint(fields=["launcher", "name"], name="one_process_of_a_name")]
 
     def __str__(self) -> str:

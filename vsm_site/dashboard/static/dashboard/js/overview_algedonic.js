@@ -9,7 +9,8 @@ import { healthShape, svg } from "./svg.js";
 import { t } from "./text.js";
 
 const HOURS = 24;
-const [WIDTH, HEIGHT, LEFT] = [1000, 190, 76];
+const [HEIGHT, LEFT] = [190, 76];
+const [LEAST_WIDTH, MOST_WIDTH] = [320, 1400]; // drawn as wide as there is room, so that its words keep their size
 // Pleasure above the line; below it pain, the worse the lower.
 const LEVELS = { pleasure: 28, low: 74, medium: 104, high: 134, critical: 164 };
 let felt = config.felt;
@@ -22,7 +23,7 @@ export function show(live) {
     asked = setTimeout(load, 500);
   });
   followNerves();
-  draw(live);
+  new ResizeObserver(() => draw(live)).observe(document.getElementById("felt"));
   setInterval(() => draw(live), 60000);
 
   async function load() {
@@ -45,10 +46,11 @@ function draw(live) {
     return;
   }
   const now = live.now();
-  const x = (at) => LEFT + (1 - (now - at) / (HOURS * 3600)) * (WIDTH - LEFT - 12);
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "felt-picture", "aria-label": t("{pains} pains and {pleasures} pleasures of the last 24 hours", { pains, pleasures: felt.length - pains }) });
-  for (const [name, y] of Object.entries(LEVELS)) picture.append(svg("line", { x1: LEFT, x2: WIDTH - 8, y1: y, y2: y, class: "axis", "stroke-opacity": name === "pleasure" ? 1 : 0.5 }), text(LEFT - 8, y + 4, name, "end"));
-  for (let hour = 0; hour <= HOURS; hour += 4) picture.append(text(x(now - hour * 3600), HEIGHT - 4, hour ? `−${hour} h` : "now", "middle"));
+  const width = Math.min(MOST_WIDTH, Math.max(LEAST_WIDTH, box.clientWidth));
+  const x = (at) => LEFT + (1 - (now - at) / (HOURS * 3600)) * (width - LEFT - 16);
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", class: "felt-picture", "aria-label": t("{pains} pains and {pleasures} pleasures of the last 24 hours", { pains, pleasures: felt.length - pains }) });
+  for (const [name, y] of Object.entries(LEVELS)) picture.append(svg("line", { x1: LEFT, x2: width - 8, y1: y, y2: y, class: "axis", "stroke-opacity": name === "pleasure" ? 1 : 0.5 }), text(LEFT - 8, y + 4, name, "end"));
+  for (let hour = 0; hour <= HOURS; hour += width < 600 ? 8 : 4) picture.append(text(x(now - hour * 3600), HEIGHT - 4, hour ? `−${hour} h` : "now", "middle"));
   for (const each of [...felt].reverse()) picture.append(sign(each, x(each.at)));
   box.replaceChildren(picture);
 }
