@@ -107,6 +107,18 @@ def test_a_few_units_are_drawn_one_by_one_with_names_tips_and_a_table(open_page:
     assert page.evaluate(MOVING) == "none"
 
 
+def test_a_silent_worker_has_the_health_that_the_server_says_and_no_rate_of_then(open_page: Open) -> None:
+    """Its circle, the fold it is in and its line in a table say the same."""
+    silent = {**unit(1, "mail", 0.0), "state": "silent"}
+    silent_ones = [{**unit(number, f"web-{number}", 0.0), "state": "silent"} for number in range(2, 12)]
+    page = open_model(open_page, [silent, *silent_ones, *(unit(number, f"pay-{number}") for number in range(12, 15))])
+
+    expect(page.get_by_role("link", name="mail, unhealthy 0.00; silent", exact=True)).to_be_visible()
+    web = page.get_by_role("link", name="web-*, 10 workers, unhealthy 0.00; 10 unhealthy; 10 silent", exact=True)
+    expect(web).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("^pay-.*; 6 tasks a second"))).to_be_visible()
+
+
 def test_three_hundred_units_fold_by_role_unfold_and_fold_again(open_page: Open) -> None:
     """What is too much to read is counted, and what is wrong in it is still seen."""
     many = [unit(number, f"web-{number}@host", 0.2 if number < 3 else 1.0) for number in range(1, 201)]

@@ -1,7 +1,8 @@
 // What the diagram says of each part, in words and numbers: the same for its nodes, its tooltips and its table. Pure.
 import { score, short, words } from "./format.js";
-import { askedOf, kindWords, rowsOf } from "./model_rows.js";
+import { askedOf, kindWords, rowsOf, waitingIn } from "./model_rows.js";
 import { t, tn } from "./text.js";
+import { sum, told } from "./told.js";
 
 const WAITS = {
   s1: (n) => tn("{n} finding of stuck work", "{n} findings of stuck work", n),
@@ -32,11 +33,6 @@ function withAsked(row, queues, facts, own) {
   if (asked.waiting === undefined) asked.waiting = waitingIn(asked.queues);
   const sides = row.type === "unit" ? facts.varieties.units[row.units[0].name] ?? null : null;
   return { ...row, asked, sides };
-}
-
-function waitingIn(queues) {
-  const told = queues.map((queue) => queue.latest?.ready?.[1]).filter((value) => value !== undefined && value !== null);
-  return told.length ? told.reduce((sum, value) => sum + value, 0) : null;
 }
 
 function partsOf({ viability }, facts, titles) {
@@ -86,8 +82,8 @@ function painsOf({ signals, totals }) {
 function environmentOf(units, queues, own, mean) {
   const outside = queues.filter((queue) => !own.has(queue.fleet));
   const shown = outside.length ? outside : queues;
-  const told = units.filter((unit) => !own.has(unit.fleet)).map((unit) => unit.latest?.task_rate?.[1]).filter((value) => value !== undefined && value !== null);
-  return { queues: shown.length, waiting: waitingIn(shown), rate: mean !== undefined ? mean : told.length ? told.reduce((sum, value) => sum + value, 0) : null };
+  const rates = told(units.filter((unit) => !own.has(unit.fleet)), "task_rate");
+  return { queues: shown.length, waiting: waitingIn(shown), rate: mean !== undefined ? mean : sum(rates) };
 }
 
 // --- Words ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // Which operations the diagram shows: every unit while they are few, else folded by role, by kind and fleet, by kind.
 // Pure: no page, no clock. Queues are no operations here but what is asked of those who read them.
 import { t, tn } from "./text.js";
+import { sum, told } from "./told.js";
 
 export const MOST_ROWS = 8;
 export const LEVELS = ["healthy", "degraded", "unhealthy", "unknown"];
@@ -22,9 +23,10 @@ export function roleOf(unit) {
   return nodeOf(unit).replace(MADE_UP, "-*").replace(/\d+/g, "*");
 }
 
-// The health of a unit now: one that is silent has none, whatever was last known of it.
+// The health of a unit is what the server says of it, silent ones included: its tables and its counts say the same, and a
+// circle that made up its own would contradict them.
 export function levelOf(unit) {
-  return unit.state === "silent" || unit.state === "new" ? "unknown" : unit.health ?? "unknown";
+  return unit.health ?? "unknown";
 }
 
 // Returns {rows, field}: at most MOST_ROWS rows, or (inside a fold that has no finer one) all its members as a field.
@@ -137,7 +139,7 @@ function fold(group) {
   return {
     key: group.key, type: "fold", name: group.title, units, members: units.length, counts, fleet: same(units, "fleet"),
     kind: kinds.size === 1 ? units[0].kind : "", silent: units.filter((unit) => unit.state === "silent").length,
-    score: mean(known.map((unit) => unit.score)), status: worst(counts), rate: rateOf(units),
+    score: mean(known.map((unit) => unit.score)), status: worst(counts), rate: sum(told(units, "task_rate")),
   };
 }
 
@@ -145,7 +147,7 @@ function single(unit) {
   const level = levelOf(unit);
   return {
     key: `unit:${unit.id}`, type: "unit", name: nodeOf(unit), id: unit.id, units: [unit], members: 1, kind: unit.kind, fleet: unit.fleet,
-    state: unit.state, silent: unit.state === "silent" ? 1 : 0, score: level === "unknown" ? null : unit.score, status: level, rate: rateOf([unit]),
+    state: unit.state, silent: unit.state === "silent" ? 1 : 0, score: level === "unknown" ? null : unit.score, status: level, rate: sum(told([unit], "task_rate")),
   };
 }
 
@@ -167,12 +169,6 @@ function same(units, name) {
   return units.every((unit) => unit[name] === units[0][name]) ? units[0][name] : null;
 }
 
-// Tasks a second of those that tell; null when none does.
-function rateOf(units) {
-  const told = units.map((unit) => unit.latest?.task_rate?.[1]).filter((value) => value !== undefined && value !== null);
-  return told.length ? told.reduce((sum, value) => sum + value, 0) : null;
-}
-
 // What is asked of a row: the queues that its workers read, and how much waits in them.
 export function askedOf(row, queues, readers) {
   const fleets = new Set(row.units.map((unit) => unit.fleet).filter(Boolean));
@@ -181,8 +177,11 @@ export function askedOf(row, queues, readers) {
     if (fleets.has(reader.fleet) && row.units.some((unit) => unit.fleet === reader.fleet && plays(reader.role, nodeOf(unit)))) for (const queue of reader.queues) names.add(`${reader.fleet}/${queue}`);
   }
   const found = queues.filter((queue) => names.has(queue.name));
-  const ready = found.map((queue) => queue.latest?.ready?.[1]).filter((value) => value !== undefined && value !== null);
-  return { queues: found, waiting: ready.length ? ready.reduce((sum, value) => sum + value, 0) : null };
+  return { queues: found, waiting: waitingIn(found) };
+}
+
+export function waitingIn(queues) {
+  return sum(told(queues, "ready"));
 }
 
 const patterns = new Map();

@@ -9,6 +9,7 @@ import { showModel } from "./model.js";
 import { getJson } from "./post.js";
 import { showSignals } from "./signals.js";
 import { t } from "./text.js";
+import { heard, sum, told } from "./told.js";
 import { showCards, showViability, showWhole } from "./viability.js";
 
 const part = (id) => document.getElementById(id);
@@ -79,9 +80,8 @@ function makeFleet(fleet) {
 }
 
 function updateFleet(row, fleet, units, live) {
-  const told = (kind, metric) => units.filter((unit) => unit.kind === kind).map((unit) => unit.latest?.[metric]?.[1]).filter((value) => value !== undefined && value !== null);
-  const sum = (values) => (values.length ? values.reduce((total, value) => total + value, 0) : null);
-  const floor = (kind) => (units.filter((unit) => unit.kind === kind).length < countsIn(live, kind, fleet).units ? "≥ " : ""); // of those in sight
+  const seen = (kind) => units.filter((unit) => unit.kind === kind);
+  const floor = (kind) => (seen(kind).length < countsIn(live, kind, fleet).units ? "≥ " : ""); // of those in sight
   const connected = answeredAt(live, fleet);
   const [, broker, workers, rate, failing, waiting, oldest] = row.children;
   const state = !fleet.enabled ? t("switched off") : connected === null ? t("not reached yet") : t("answered {when}", { when: ago(Math.max(0, live.now() - connected)) });
@@ -91,12 +91,12 @@ function updateFleet(row, fleet, units, live) {
   setText(broker.querySelector(".error"), fleet.last_error ?? "");
   const counts = countsIn(live, "celery_worker", fleet);
   setText(workers, t("{some} of {all}", { some: counts.active, all: counts.units }));
-  const rates = sum(told("celery_worker", "task_rate"));
+  const rates = sum(told(seen("celery_worker"), "task_rate"));
   setText(rate, rates === null ? t("unknown") : `${floor("celery_worker")}${short(rates)}/s`);
-  const failed = units.map((unit) => [unit.latest?.task_rate?.[1] ?? 0, unit.latest?.failure_rate?.[1]]).filter(([n, share]) => n > 0 && share !== undefined);
+  const failed = heard(units).map((unit) => [unit.latest?.task_rate?.[1] ?? 0, unit.latest?.failure_rate?.[1]]).filter(([n, share]) => n > 0 && share !== undefined);
   setText(failing, failed.length && rates && !floor("celery_worker") ? metricValue("failure_rate", sum(failed.map(([n, share]) => n * share)) / sum(failed.map(([n]) => n))) : t("unknown"));
-  const ready = sum(told("celery_queue", "ready"));
+  const ready = sum(told(seen("celery_queue"), "ready"));
   setText(waiting, ready === null ? t("unknown") : `${floor("celery_queue")}${short(ready)}`);
-  const ages = told("celery_queue", "oldest_age_seconds");
+  const ages = told(seen("celery_queue"), "oldest_age_seconds");
   setText(oldest, ages.length ? `${floor("celery_queue")}${duration(Math.max(...ages))}` : "–");
 }

@@ -3,17 +3,10 @@ import { setClass, setText } from "./dom.js";
 import { duration, metricValue, score, short } from "./format.js";
 import { countsOf, ownFleets } from "./live.js";
 import { t } from "./text.js";
+import { heard, sum, told } from "./told.js";
 
 const MUCH_FAILS = 0.05;
 const LONG_SECONDS = 300;
-
-function told(units, metric) {
-  return units.map((unit) => unit.latest?.[metric]?.[1]).filter((value) => value !== undefined && value !== null);
-}
-
-function sum(values) {
-  return values.length ? values.reduce((total, value) => total + value, 0) : null;
-}
 
 function known(value, words = short) {
   return value === null ? t("unknown") : words(value);
@@ -28,7 +21,7 @@ function ofFleets(live) {
 }
 
 function failing(workers) {
-  const pairs = workers.map((unit) => [unit.latest?.task_rate?.[1], unit.latest?.failure_rate?.[1]]).filter(([rate, failed]) => rate > 0 && failed !== undefined);
+  const pairs = heard(workers).map((unit) => [unit.latest?.task_rate?.[1], unit.latest?.failure_rate?.[1]]).filter(([rate, failed]) => rate > 0 && failed !== undefined);
   const rate = sum(pairs.map(([each]) => each));
   return rate ? sum(pairs.map(([each, failed]) => each * failed)) / rate : null;
 }

@@ -8,6 +8,7 @@ import { withSystem } from "./config.js";
 import { ownFleets } from "./live.js";
 import { drawSpark, makeSpark } from "./spark.js";
 import { t } from "./text.js";
+import { told } from "./told.js";
 
 const FOLDED = 40;
 const MORE = 200;
@@ -123,7 +124,7 @@ export class UnitTable {
     }
     const value = row.querySelector(".value");
     if (value) {
-      setText(value, metricValue(metric, unit.latest?.[metric]?.[1]));
+      setText(value, metricValue(metric, told([unit], metric)[0]));
       setText(row.querySelector(".metric"), metricTitle(metric));
     }
     const seen = epoch(unit.last_seen_at);
