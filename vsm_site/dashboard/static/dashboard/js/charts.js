@@ -1,9 +1,10 @@
 // uPlot in this house's colours. uPlot itself is vendored and loaded as a plain script before the modules.
-import { axisValues, metricValue } from "./format.js";
+import { axisValues, isShare, metricValue } from "./format.js";
 import { day, minute, second, zoned } from "./zone.js";
 
 export const LINES = ["--chart-1", "--chart-2", "--chart-3", "--chart-4"];
 const HEIGHT = 170;
+const LEAST_SHARE = 0.05; // that the axis of a share reaches
 const BOUNDS = ["forecast", "low80", "high80", "low95", "high95"];
 const charts = new Set();
 
@@ -47,7 +48,7 @@ export class Chart {
         ...(this.zoom ? { setSelect: [(plot) => this.dragged(plot)] } : {}),
       },
       cursor: { drag: { x: Boolean(this.zoom), y: false, setScale: false }, y: false },
-      scales: { x: { time: true }, y: this.range ? { range: this.range } : { range: (_, low, high) => spread(low, high) }, ...(this.right.size ? { right: { range: (_, low, high) => spread(low, high) } } : {}) },
+      scales: { x: { time: true }, y: this.range ? { range: this.range } : { range: (_, low, high) => spread(low, high, isShare(this.metric)) }, ...(this.right.size ? { right: { range: (_, low, high) => spread(low, high, isShare(this.rightMetric)) } } : {}) },
       axes: [{ ...axis, ...time }, { ...axis, size: 72, values: (_, ticks) => axisValues(this.metric, ticks) },
         ...(this.right.size ? [{ ...axis, scale: "right", side: 1, size: 72, grid: { show: false }, values: (_, ticks) => axisValues(this.rightMetric, ticks) }] : [])],
       series: [
@@ -133,9 +134,11 @@ function stamp(at, step) {
 }
 
 // A line that does not move needs room above and below, and so does one that only trembles: its steps would be numbers
-// that nobody can read. One that starts at zero or more never shows less than zero.
-function spread(low, high) {
+// that nobody can read. One that starts at zero or more never shows less than zero. The axis of a share begins at zero and
+// ends at the whole, if not before: a tenth of a percent is no cliff.
+function spread(low, high, share) {
   if (low === null || high === null) return [0, 1];
+  if (share && low >= 0) return [0, high > 1 ? high * 1.1 : Math.min(1, Math.max(high * 1.25, LEAST_SHARE))];
   const room = high - low <= Math.abs(high) * 1e-6 ? Math.abs(high) * 0.1 || 1 : (high - low) * 0.1;
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 }

@@ -47,11 +47,17 @@ export function duration(seconds, step = 0) {
   return `${Math.floor(seconds / 86400)} d${step && step < 86400 ? ` ${Math.floor((size % 86400) / 3600)} h` : ""}`;
 }
 
+// Is a value of this metric a part of a whole?
+export function isShare(metric) {
+  const name = metric.split("{")[0];
+  return name.endsWith("_ratio") || name.endsWith("_utilization") || name === "failure_rate";
+}
+
 // A metric's value in the unit that its name ends in; with *step*, so that values so far apart are told apart.
 export function metricValue(metric, value, step = 0) {
   if (value === null || value === undefined) return "–";
   const name = metric.split("{")[0];
-  if (name.endsWith("_ratio") || name.endsWith("_utilization") || name === "failure_rate") return `${(value * 100).toFixed(step ? decimals(step * 100, 0) : 1)} %`;
+  if (isShare(name)) return `${(value * 100).toFixed(step ? decimals(step * 100, 0) : 1)} %`;
   if (name.endsWith("_bytes_per_second")) return `${bytes(value, step)}/s`;
   if (name.endsWith("_bytes")) return bytes(value, step);
   if (name.endsWith("_seconds")) return value === 0 ? "0 s" : !step && value < 60 && value >= 1 ? `${value.toFixed(1)} s` : duration(value, step);
