@@ -156,6 +156,17 @@ def test_series_are_compared_and_the_address_shows_the_same_elsewhere(open_page:
     assert "loaves" not in same.url
 
 
+def test_a_series_of_which_nothing_was_heard_says_so(open_page: Open, oven: str) -> None:
+    """Beside another it would have no line and no word; nor would a forecast that there is not yet."""
+    both = f"s=avg|||oven_celsius|{oven}&s=avg|||no_such_metric|{oven}"
+    page = open_page(f"/dashboard/explore/?{both}&range=1h&forecast=1")
+    chosen = page.get_by_role("list", name="Chosen series").get_by_role("listitem")
+
+    expect(chosen.nth(1)).to_contain_text("nothing heard in this range")
+    expect(chosen.nth(0)).not_to_contain_text("nothing heard")
+    expect(page.locator("#panels")).to_contain_text("There is no forecast of it yet.")
+
+
 def test_what_is_shown_is_taken_along_as_numbers_and_as_a_picture(open_page: Open, oven: str, tmp_path: Path) -> None:
     """The files hold what the chart does."""
     page = open_page(f"/dashboard/explore/?s=avg|||oven_celsius|{oven}&range=1h")

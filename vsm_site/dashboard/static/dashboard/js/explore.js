@@ -15,6 +15,7 @@ import { moment, zone } from "./zone.js";
 const MOST_LINES = 12;
 const TABLE_ROWS = 200;
 const GAP_STEPS = 3;
+const NONE = {}; // the forecast of a line that could have one
 const EVENTS = "@events"; // a metric of the event log: its "unit" is a stream, or stream/type
 const box = document.getElementById("panels");
 const said = document.getElementById("explore-said");
@@ -77,7 +78,7 @@ async function foretold(lines) {
   if (!state.forecast || !alone) return null;
   const answer = await getJson(withSystem("/api/v1/forecasts/", { source: alone.line.source, metric: alone.one.metric, span: span.to - span.from > 86400 ? "days" : "hour", limit: 50 }));
   const labels = JSON.stringify(alone.line.labels);
-  return answer.results.find((one) => one.metric === alone.one.metric && JSON.stringify(one.labels) === labels) ?? null;
+  return answer.results.find((one) => one.metric === alone.one.metric && JSON.stringify(one.labels) === labels) ?? NONE;
 }
 
 async function happened(range) {
@@ -139,7 +140,8 @@ async function makePanel(lines, marks) {
     plot.replaceChildren(el("p", { class: "empty" }, t("No values in this range. Choose a longer one, or another unit.")));
     return panel;
   }
-  const forecast = await foretold(lines).catch(() => null);
+  const found = await foretold(lines).catch(() => null);
+  const forecast = found === NONE ? null : found;
   const left = lines.find((line) => line.one.axis !== "right") ?? lines[0];
   const right = new Set(lines.flatMap((line, index) => (line.one.axis === "right" && line !== left ? [index] : [])));
   const data = joined(lines);
@@ -149,7 +151,7 @@ async function makePanel(lines, marks) {
   });
   panel.chart.set(forecast ? withBands(data, forecast) : data);
   panel.chart.show(span.from, forecast ? Math.max(span.to, forecast.at.at(-1)) : span.to);
-  if (forecast) panel.node.append(el("p", { class: "help" }, worth(forecast)));
+  if (found) panel.node.append(el("p", { class: "help" }, forecast ? worth(forecast) : t("There is no forecast of it yet.")));
   return panel;
 }
 
@@ -169,6 +171,7 @@ async function draw() {
     const [all, marks] = await Promise.all([linesOf(span), happened(span)]);
     if (mine !== asked) return; // something else was chosen meanwhile
     const lines = all.slice(0, MOST_LINES);
+    showChosen(new Set(all.filter((line) => line.points.length).map((line) => line.one)));
     const focus = document.activeElement?.closest?.("#panels") ? null : document.activeElement;
     for (const panel of drawn) panel.chart?.destroy();
     box.replaceChildren();
@@ -188,8 +191,9 @@ async function draw() {
   }
 }
 
-function showChosen() {
-  document.getElementById("chosen").replaceChildren(...state.series.map((one) => el("li", {}, shown(one),
+// *heard* are the series of which something was: unknown before the answer is there.
+function showChosen(heard = null) {
+  document.getElementById("chosen").replaceChildren(...state.series.map((one) => el("li", {}, shown(one), heard && !heard.has(one) ? el("span", { class: "quiet" }, t("nothing heard in this range")) : "",
     one.metric.startsWith("@") ? "" : el("a", { href: withSystem("/api/v1/export/", { metric: one.metric, ...(one.source ? { source: one.source } : {}), from: stamp(spanNow().from), to: stamp(spanNow().to), as: "csv" }), title: t("All that is stored of it in this range, as CSV") }, t("all stored")),
     el("button", { type: "button", class: "bare", "aria-label": t("Remove {one}", { one: shown(one) }), onclick: () => change({ series: state.series.filter((other) => other !== one) }) }, "×"))));
   for (const tick of document.querySelectorAll("[data-overlay]")) tick.checked = state.overlays.has(tick.dataset.overlay);
