@@ -48,6 +48,7 @@ STAYS_ON = {  # names of single words, and sentences in which the domain says wh
     "schedules": r"[a-z]+",
     "scores": r"Not (assessed|made) yet\.",
     "task-offers": r".+",  # the tasks' own documentation
+    "tasks": "host|pay",  # the ends of w1@host and shop.pay, before which a narrow column may break
     "units": r"agent|celery[ _](queue|worker)|host|http|prometheus",  # the kinds
     "workers": "stalled",
 }

@@ -73,10 +73,14 @@ def test_a_view_stays_neither_too_short_nor_for_ever(given: str, every: int) -> 
 
 @pytest.mark.parametrize("query", ["", "?wall-view=abc", "?wall-view=999999999999999999999", "?wall-view=4711"])
 def test_a_round_of_nothing_is_refused(query: str) -> None:
-    """And says what is missing."""
-    answer = client_of().get(f"/dashboard/wall/{query}", follow=True)
+    """And says what is missing: who has kept nothing has nothing to choose."""
+    client = client_of()
+    empty = client.get(f"/dashboard/wall/{query}", follow=True)
+    keep(client, "Mail", "/dashboard/alerts/?q=mail")
+    answer = client.get(f"/dashboard/wall/{query}", follow=True)
 
-    assert answer.redirect_chain[0][0] == "/dashboard/views/"
+    assert empty.redirect_chain[0][0] == answer.redirect_chain[0][0] == "/dashboard/views/"
+    assert "press the bookmark on any page to keep it" in empty.content.decode()
     assert "Choose at least one view" in answer.content.decode()
 
 

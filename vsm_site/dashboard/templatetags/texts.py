@@ -52,6 +52,12 @@ def said(value: Any) -> str:
 
 
 @register.filter
+def words(name: str) -> str:
+    """Return the name of a type as filters and the live pages say it."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def from_zero(value: float | None) -> float | None:
     """Return a length of time, 0 for a negative one: two machines told its ends, and their clocks differ by more."""
     return None if value is None else max(0.0, value)

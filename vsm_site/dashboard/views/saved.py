@@ -61,8 +61,15 @@ def wall(request: HttpRequest, place: Place) -> HttpResponse:
     """Begin a round of the chosen views on a wall screen."""
     begins = walls.chosen(request, place)
     if not begins:
-        messages.error(request, gettext("Choose at least one view for the wall screen."))
+        messages.error(request, _nothing_chosen(saved_views.visible(person(request), [place.system]).exists()))
     return redirect(begins or f"{reverse('dashboard:views')}{place.query}")
+
+
+def _nothing_chosen(kept: bool) -> str:
+    """Return what to do for a round: to choose, or first to keep something to choose from."""
+    if kept:
+        return gettext("Choose at least one view for the wall screen.")
+    return gettext("A wall screen shows saved views, and none is kept yet: press the bookmark on any page to keep it.")
 
 
 @require_POST

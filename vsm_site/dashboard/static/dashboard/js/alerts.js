@@ -5,7 +5,7 @@ import { el, keyed, setClass, setText } from "./dom.js";
 import { clock, duration, epoch, metricValue } from "./format.js";
 import { post } from "./post.js";
 import { askQuiet } from "./quiet.js";
-import { t } from "./text.js";
+import { t, tn } from "./text.js";
 
 const SIGNS = { gt: "> ", gte: "≥ ", lt: "< ", lte: "≤ " };
 const RANK = { critical: 0, warning: 1, info: 2 };
@@ -89,7 +89,7 @@ function update(node, alert, live) {
   const by = alert.acknowledged_by ? ` · ${t("acknowledged by {acknowledged_by}", { acknowledged_by: alert.acknowledged_by })}` : alert.acknowledged_at ? ` · ${t("acknowledged")}` : "";
   const told = alert.suppressed ? ` · ${t("not told ({suppressed})", { suppressed: alert.suppressed.replaceAll("_", " ") })}` : "";
   const silent = alert.no_data_since ? ` · ${t("no data since {no_data_since}", { no_data_since: clock(alert.no_data_since) })}` : "";
-  const repeats = alert.repeats ? ` · ${t("{repeats} times before", { repeats: alert.repeats })}` : "";
+  const repeats = alert.repeats ? ` · ${tn("{n} time before", "{n} times before", alert.repeats)}` : "";
   setText(node.querySelector(".alert-state"), `${alert.state}${since === null ? "" : ` for ${duration(Math.max(1, live.now() - since))}`}${by}${told}${silent}${repeats}`);
   const acknowledge = node.querySelector("[data-verb=acknowledge]");
   if (acknowledge) acknowledge.hidden = Boolean(alert.acknowledged_at);
