@@ -63,3 +63,21 @@ def test_a_range_is_kept_in_the_address(open_page: Open, path: str) -> None:
     expect(page.locator("#range-state")).to_contain_text("held")
     page.go_back()
     expect(page.locator("#range-state")).to_have_text("live")
+
+
+def test_what_is_long_is_no_wider_than_a_phone(open_page: Open) -> None:
+    """A path or an address has no space to break at."""
+    page = open_page("/dashboard/configuration/", width=360)
+    page.evaluate("""() => {
+        for (const cell of document.querySelectorAll("td:not(:has(.badge))")) cell.append("redis://" + "x".repeat(80));
+        const letter = document.createElement("article");
+        letter.className = "letter";
+        letter.innerHTML = '<div class="title-row"><div class="letter-what"><span></span></div></div><p></p>';
+        for (const each of letter.querySelectorAll("span, p")) each.textContent = "/srv/" + "x".repeat(80);
+        document.querySelector("main").append(letter);
+    }""")
+
+    wide = (
+        "() => [...document.querySelectorAll('html, .table-wrap')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    )
+    assert page.evaluate(wide) == 0
