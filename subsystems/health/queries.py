@@ -47,10 +47,12 @@ def measure(system: System, *, now: datetime) -> Measured:
     cycles = _cycles(now)
     outside = awareness(system, now=now)
     units = UnitCounts(**{name: counts[name] for name in UnitCounts.__dataclass_fields__})
+    # Clock and collector are the whole platform's: a system without units is not judged by how they serve others.
+    is_part = bool(units.count) or system.parent_id is None
     found = {
         Subsystem.S1: vitals.operations(units),
-        Subsystem.S2: _coordination(now),
-        Subsystem.S3: vitals.control(cycles if units.count else Cycles(), _hosts(system)),  # of nothing all is heard
+        Subsystem.S2: _coordination(now) if is_part else Vital(None, "There is no unit to coordinate."),
+        Subsystem.S3: vitals.control(cycles if is_part else Cycles(), _hosts(system)),
         Subsystem.S4: vitals.intelligence(
             configured=counts["http"] + outside.configured,
             heard=counts["http_heard"] + outside.scanned,

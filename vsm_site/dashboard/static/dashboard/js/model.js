@@ -29,6 +29,7 @@ class Model {
     this.figure = root.querySelector(".model-figure");
     this.tip = root.querySelector(".model-tip");
     this.crumb = root.querySelector(".model-fold");
+    this.none = root.querySelector(".model-none");
     this.table = root.querySelector(".model-table");
     this.open = new URLSearchParams(location.search).get("fold") ?? "";
     this.listen();
@@ -133,6 +134,7 @@ class Model {
     if (signature !== this.signature) this.build(scene, narrow, signature);
     const fresh = (tickAge(this.live) ?? Infinity) < FRESH_SECONDS;
     for (const update of this.updates) update(scene, { fresh, moves: (channel) => scene.flows.moved.has(channel) || this.moving.get(channel) > Date.now() });
+    this.none.hidden = scene.rows.length > 0 || Boolean(this.open);
     this.drawCrumb(scene);
     this.drawTable(scene);
   }
