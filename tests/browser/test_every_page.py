@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import axe_playwright_python
 from django.urls import Resolver404, resolve
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from tests.support.platform_process import ROOT, Platform, until
 from vsm_site.dashboard.navigation import GROUPS
@@ -31,7 +31,8 @@ SETTLED = """() => Promise.all(document.getAnimations()
     .filter((one) => one.effect.getComputedTiming().endTime !== Infinity)
     .map((one) => one.finished.catch(() => null)))"""  # a colour on its way from one theme to the other is of neither
 OF_THEMES = ["color-contrast", "link-in-text-block"]
-TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+FITS = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+FITTING_MS = 5_000  # charts are drawn anew when they have got another width
 # How far the page jumped until its first numbers were drawn, however long they were in coming: Lighthouse's measure.
 WATCH_JUMPS = """window.jumped = 0;
     new PerformanceObserver((list) => {
@@ -129,7 +130,9 @@ def looked_at(page: Page, name: str) -> list[list[str]]:
     page.screenshot(path=PICTURES / f"{name}-dark.png")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 360, "height": 800})
-    if page.evaluate(TOO_WIDE) > 0:
+    try:
+        page.wait_for_function(FITS, timeout=FITTING_MS)
+    except TimeoutError:
         found.append(["wider than a phone", "", ""])
     page.set_viewport_size({"width": 1440, "height": 900})
     return [each for each in found if FRAMEWORK not in each[1]]

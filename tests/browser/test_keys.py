@@ -33,6 +33,12 @@ def parcels(platform: Platform) -> str:
     return "/dashboard/alerts/?q=crates"
 
 
+def standing(page: Page) -> Page:
+    """Wait until the list is whole: an alert that fires a moment later comes to stand above the cursor."""
+    expect(listening(page).locator(ROWS)).to_have_count(3)
+    return page
+
+
 def title(page: Page, number: int) -> Locator:
     """Return the link that the cursor is on when it is on a row of the list."""
     return page.locator(ROWS).nth(number).locator("a.alert-title, a.row-title")
@@ -136,7 +142,7 @@ def test_what_is_decided_leaves_the_inbox_and_the_cursor_goes_on_from_there(
 
 def test_what_is_typed_in_a_field_is_text(open_page: Open, parcels: str) -> None:
     """Nobody resolves an alert by looking for one."""
-    page = listening(open_page(parcels))
+    page = standing(open_page(parcels))
     field = page.locator("#content [name=q]")
     field.fill("")
     field.press_sequentially("jxarsz?/ga")
@@ -150,7 +156,7 @@ def test_what_is_typed_in_a_field_is_text(open_page: Open, parcels: str) -> None
 
 def test_keys_with_a_modifier_are_left_to_the_browser(open_page: Open, parcels: str) -> None:
     """Select all, find, save, back: they are somebody's habit already."""
-    page = listening(open_page(parcels))
+    page = standing(open_page(parcels))
     page.keyboard.press("j")
     expect(title(page, 0)).to_be_focused()
     page.evaluate(TAKEN)
@@ -170,7 +176,7 @@ def test_single_keys_are_switched_off_for_good_by_who_does_not_want_them(
     desk.add_person("somebody", SOMEBODYS_PASSWORD, operates="main")
     desk.close()
     session = logged_in(browser, platform, "somebody", SOMEBODYS_PASSWORD)
-    page = listening(open_page(parcels, storage_state=session))
+    page = standing(open_page(parcels, storage_state=session))
     switch_by_mouse(page, on=False)
     page.reload()
     listening(page)
