@@ -7,7 +7,7 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.db import connection
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
@@ -172,8 +172,8 @@ def test_roll_ups_leave_as_parquet(client: Client, start: float) -> None:
 
 async def test_the_asynchronous_server_sends_while_it_reads(async_client: AsyncClient, transactional_db: None) -> None:
     """It would collect a plain iterator whole before the first byte."""
-    await sync_to_async(root_system)()
-    user = await sync_to_async(make_user)(superuser=True)
+    await database_sync_to_async(root_system)()
+    user = await database_sync_to_async(make_user)(superuser=True)
     await async_client.aforce_login(user)
 
     answer = await async_client.get("/api/v1/export/?metric=done")

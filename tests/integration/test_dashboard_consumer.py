@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from channels.security.websocket import OriginValidator
 from django.contrib.auth.models import AnonymousUser
@@ -90,9 +90,9 @@ def nobody_lingers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_snapshot_comes_first_and_then_numbered_changes() -> None:
     """The numbers let a browser see that it missed one."""
-    user = await sync_to_async(make_user)(role="viewer")
-    unit = await sync_to_async(make_unit)("billing-1")
-    system = await sync_to_async(root_system)()
+    user = await database_sync_to_async(make_user)(role="viewer")
+    unit = await database_sync_to_async(make_unit)("billing-1")
+    system = await database_sync_to_async(root_system)()
 
     async with socket(user) as browser:
         snapshot = await browser.message()
@@ -110,8 +110,8 @@ async def test_a_snapshot_comes_first_and_then_numbered_changes() -> None:
 
 async def test_a_change_that_the_snapshot_holds_already_is_not_sent_again() -> None:
     """An old value after a newer one would be shown as if it were the newest."""
-    user = await sync_to_async(make_user)(role="viewer")
-    system = await sync_to_async(root_system)()
+    user = await database_sync_to_async(make_user)(role="viewer")
+    system = await database_sync_to_async(root_system)()
 
     async with socket(user) as browser:
         number = (await browser.message())["seq"]
@@ -124,8 +124,8 @@ async def test_a_change_that_the_snapshot_holds_already_is_not_sent_again() -> N
 
 async def test_changes_of_another_system_are_not_heard() -> None:
     """A tenant must not see another's numbers."""
-    user = await sync_to_async(make_user)(role="viewer")
-    other = await sync_to_async(make_system)()
+    user = await database_sync_to_async(make_user)(role="viewer")
+    other = await database_sync_to_async(make_system)()
 
     async with socket(user) as browser:
         number = (await browser.message())["seq"]
@@ -136,16 +136,19 @@ async def test_changes_of_another_system_are_not_heard() -> None:
 
 async def test_whoever_logs_out_hears_nothing_more(client: Client) -> None:
     """A page that is left open on a shared screen must not go on showing the fleet; other sessions stay."""
-    user = await sync_to_async(make_user)(role="viewer")
-    await sync_to_async(client.force_login)(user)
-    mine, other = await sync_to_async(lambda: client.session)(), SessionStore("0123456789abcdef0123456789abcdef")
+    user = await database_sync_to_async(make_user)(role="viewer")
+    await database_sync_to_async(client.force_login)(user)
+    mine, other = (
+        await database_sync_to_async(lambda: client.session)(),
+        SessionStore("0123456789abcdef0123456789abcdef"),
+    )
 
     async with socket(user, session=mine) as here, socket(user, session=other) as there:
         number = (await here.message(), await there.message())[1]["seq"]
-        await sync_to_async(client.post)("/logout/")
+        await database_sync_to_async(client.post)("/logout/")
 
         closed = await here.hear()
-        await change(await sync_to_async(root_system)(), number + 1)
+        await change(await database_sync_to_async(root_system)(), number + 1)
         still = await there.message()
 
     assert (closed["type"], closed["code"]) == ("websocket.close", consumers.LOGIN_NEEDED)
@@ -154,7 +157,7 @@ async def test_whoever_logs_out_hears_nothing_more(client: Client) -> None:
 
 async def test_a_browser_may_ask_for_a_new_snapshot() -> None:
     """It does after a gap; asking often must not make the server build one per question."""
-    user = await sync_to_async(make_user)(role="viewer")
+    user = await database_sync_to_async(make_user)(role="viewer")
 
     async with socket(user) as browser:
         await browser.message()
@@ -170,7 +173,7 @@ async def test_a_browser_may_ask_for_a_new_snapshot() -> None:
 async def test_nonsense_from_a_browser_is_ignored(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket is open to whoever has a session; no message may break it."""
     monkeypatch.setattr(consumers, "ANSWER_EVERY_SECONDS", 0)
-    user = await sync_to_async(make_user)(role="viewer")
+    user = await database_sync_to_async(make_user)(role="viewer")
 
     async with socket(user) as browser:
         await browser.message()
@@ -191,8 +194,8 @@ async def test_nobody_hears_anything_without_a_login() -> None:
 @pytest.mark.parametrize("slug", ["theirs", "no-such-system"])
 async def test_a_system_of_others_is_closed(slug: str) -> None:
     """Whether it exists is not told either: both answers are the same."""
-    user = await sync_to_async(make_user)(role="viewer")
-    await sync_to_async(make_system)("theirs")
+    user = await database_sync_to_async(make_user)(role="viewer")
+    await database_sync_to_async(make_system)("theirs")
 
     async with socket(user, slug) as browser:
         answer = await browser.hear()
@@ -202,18 +205,18 @@ async def test_a_system_of_others_is_closed(slug: str) -> None:
 
 async def test_whoever_loses_the_right_to_look_is_closed_at_once() -> None:
     """A page stays open for days; the answer of the day it was opened must not hold for all of them."""
-    removed, locked, renamed, stays = [await sync_to_async(make_user)(role="viewer") for _ in range(4)]
+    removed, locked, renamed, stays = [await database_sync_to_async(make_user)(role="viewer") for _ in range(4)]
 
     async with socket(removed) as one, socket(locked) as two, socket(renamed) as three, socket(stays) as four:
         for browser in (one, two, three, four):
             await browser.message()
-        await sync_to_async(Membership.objects.filter(user=removed).delete)()
+        await database_sync_to_async(Membership.objects.filter(user=removed).delete)()
         assert (await one.hear())["code"] == consumers.NOT_YOURS
         locked.is_active = False
-        await sync_to_async(locked.save)()
+        await database_sync_to_async(locked.save)()
         assert (await two.hear())["code"] == consumers.LOGIN_NEEDED
-        await sync_to_async(renamed.set_password)("another-long-password")
-        await sync_to_async(renamed.save)()
+        await database_sync_to_async(renamed.set_password)("another-long-password")
+        await database_sync_to_async(renamed.save)()
         assert (await three.hear())["code"] == consumers.LOGIN_NEEDED
 
         assert await four.receive_nothing()
@@ -231,7 +234,7 @@ async def test_a_browser_that_takes_nothing_is_closed(monkeypatch: pytest.Monkey
         async def close(self, code: int | None = None, reason: str | None = None) -> None:
             await sent.put({"code": code})
 
-    user = await sync_to_async(make_user)(role="viewer")
+    user = await database_sync_to_async(make_user)(role="viewer")
     async with socket(user, consumer=Deaf):
         closed = await asyncio.wait_for(sent.get(), WAIT_SECONDS)
 
@@ -240,8 +243,8 @@ async def test_a_browser_that_takes_nothing_is_closed(monkeypatch: pytest.Monkey
 
 async def test_a_page_has_in_sight_what_it_asks_for() -> None:
     """A fleet of thousands is never sent whole; the totals tell of the rest."""
-    user = await sync_to_async(make_user)(role="viewer")
-    units = [await sync_to_async(make_unit)(f"billing-{n}", score=n / 10) for n in range(5)]
+    user = await database_sync_to_async(make_user)(role="viewer")
+    units = [await database_sync_to_async(make_unit)(f"billing-{n}", score=n / 10) for n in range(5)]
 
     async with socket(user, "main&units=2") as browser:
         first = (await browser.message())["body"]

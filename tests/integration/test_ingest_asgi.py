@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 
 from subsystems.kernel.errors import TransientError
 from subsystems.recursion.queries import root_system
@@ -147,7 +147,7 @@ async def test_a_revoked_token_is_refused_once_its_grant_is_old(
 ) -> None:
     """A token is remembered, but never for longer than a moment."""
     assert (await sender.push()).status_code == 202
-    await sync_to_async(token[0].delete)()
+    await database_sync_to_async(token[0].delete)()
     monkeypatch.setattr(grants, "REMEMBERED_SECONDS", 0.0)
 
     assert (await sender.push()).status_code == 401
