@@ -156,12 +156,6 @@ def _servers_to_ourselves() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_connection_is_kept() -> None:
-    """A thread that a test started keeps no connection for its next task: it may end, and drop it open, at any time."""
-    connections["default"].settings_dict["CONN_MAX_AGE"] = 0
-
-
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[object]:
     """A real worker on every queue of the platform, in threads of this process."""
